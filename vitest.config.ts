@@ -1,0 +1,28 @@
+import { generateKeyPairSync } from 'node:crypto';
+
+import { cloudflareTest, readD1Migrations } from '@cloudflare/vitest-plugin';
+import { defineConfig } from 'vitest/config';
+
+const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+const testSigningKey = privateKey.export({ format: 'jwk' });
+
+export default defineConfig(async () => ({
+  plugins: [
+    cloudflareTest({
+      wrangler: { configPath: './wrangler.toml' },
+      miniflare: {
+        bindings: {
+          TEST_MIGRATIONS: await readD1Migrations('./migrations'),
+          ADMIN_PASSWORD: 'correct horse battery staple',
+          TOKEN_SIGNING_KEY: JSON.stringify(testSigningKey),
+        },
+      },
+    }),
+  ],
+  test: {
+    include: ['test/**/*.test.ts'],
+    exclude: ['test/e2e/**'],
+    setupFiles: ['./test/setup.ts'],
+    testTimeout: 30_000,
+  },
+}));
