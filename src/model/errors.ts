@@ -1,0 +1,104 @@
+/**
+ * Everything the domain may refuse: by code, what it tells about the refusal. Transports map the
+ * codes to their own statuses in one exhaustive `switch` each (`http/oci/errors.ts`), so a new code
+ * does not compile until every transport has an answer for it.
+ *
+ * Absence is not an error: a look-up that finds nothing gives `null`. Failures of D1, R2 or KV are
+ * not in this table either: they are thrown as they come.
+ */
+export interface RegistryErrorDetails {
+  /** No such repository, or it is marked for deletion. */
+  RepositoryNotFound: { readonly name: string };
+  /** No alive tag of that name. */
+  TagNotFound: { readonly tagName: string };
+  /** No such manifest that the caller may reach in this way. */
+  ManifestNotFound: { readonly digest: string };
+  /** The text is not a legal tag name. */
+  TagNameInvalid: { readonly tagName: string };
+  /** The tag is locked: immutable, alive, and enforcement is on. */
+  TagImmutable: {
+    readonly tagName: string;
+    readonly operation: 'overwrite' | 'delete' | 'set expiration on';
+    readonly repositoryId: number;
+  };
+  /** The bytes are not a manifest that this registry stores; `reason` says what is wrong. */
+  ManifestInvalid: { readonly reason: string };
+  /** The manifest's media type is none of the four that are stored. */
+  ManifestTypeUnsupported: { readonly mediaType: string };
+  /** The manifest has more than `maxBytes` bytes. */
+  ManifestTooLarge: { readonly maxBytes: number };
+  /** The manifest names blobs or child manifests that the repository lacks. */
+  BlobUnknown: { readonly digests: readonly string[] };
+  /** The content does not have the digest it was given; `actual` is null where it is not known. */
+  DigestMismatch: { readonly expected: string; readonly actual: string | null };
+  /** What the tag should point to, or where it should stand, is not there any more. */
+  RetargetFailed: { readonly reason: 'manifest-gone' | 'repository-gone' | 'cross-repository' };
+  /** Another writer holds the upload, or moved it on since it was read. */
+  UploadConflict: { readonly uploadId: string };
+  /** A chunk does not start at the next byte; the upload stays usable at `expectedOffset`. */
+  UploadRange: { readonly uploadId: string; readonly expectedOffset: number };
+  /** The blob would be larger than the registry takes; the upload was cancelled. */
+  BlobTooLarge: { readonly uploadedBytes: number; readonly maxBytes: number };
+  /** A body ended before, or went on after, the length that was announced for it. */
+  BodyLength: { readonly expectedBytes: number; readonly actualBytes: number };
+  /** A manifest of the repository holds the blob; null: for as long as that manifest is alive. */
+  BlobInUse: { readonly manifestDigest: string; readonly restorableUntilMs: number | null };
+  /** The storage location is not one that this registry knows. */
+  UnknownLocation: { readonly locationName: string };
+  /** The write lost its race as often as it was begun; the same request may succeed later. */
+  Conflict: { readonly attempts: number };
+}
+
+export type RegistryErrorCode = keyof RegistryErrorDetails;
+
+const MESSAGES: { [Code in RegistryErrorCode]: (detail: RegistryErrorDetails[Code]) => string } = {
+  RepositoryNotFound: ({ name }) => `repository '${name}' not found`,
+  TagNotFound: ({ tagName }) => `tag '${tagName}' not found`,
+  ManifestNotFound: ({ digest }) => `manifest ${digest} not found`,
+  TagNameInvalid: () =>
+    'a tag name has 1 to 128 letters, digits, dots, dashes and underscores, ' +
+    'and starts with neither dot nor dash',
+  TagImmutable: ({ tagName, operation }) => `Cannot ${operation} immutable tag '${tagName}'`,
+  ManifestInvalid: ({ reason }) => `manifest invalid: ${reason}`,
+  ManifestTypeUnsupported: ({ mediaType }) => `manifests of type '${mediaType}' are not accepted`,
+  ManifestTooLarge: ({ maxBytes }) => `a manifest may have at most ${maxBytes} bytes`,
+  BlobUnknown: ({ digests }) => `content unknown to the repository: ${digests.join(', ')}`,
+  DigestMismatch: ({ expected, actual }) =>
+    actual === null
+      ? `the content does not have the digest ${expected}`
+      : `the content has the digest ${actual}, not ${expected}`,
+  RetargetFailed: ({ reason }) => `the tag was not moved: ${reason}`,
+  UploadConflict: ({ uploadId }) => `upload ${uploadId} is held or was changed by another request`,
+  UploadRange: ({ uploadId, expectedOffset }) =>
+    `the next byte of upload ${uploadId} is byte ${expectedOffset}`,
+  BlobTooLarge: ({ uploadedBytes, maxBytes }) =>
+    `a blob may have at most ${maxBytes} bytes, this one has at least ${uploadedBytes}`,
+  BodyLength: ({ expectedBytes, actualBytes }) =>
+    `the body has ${actualBytes} bytes where ${expectedBytes} were announced`,
+  BlobInUse: ({ manifestDigest }) => `the blob is used by manifest ${manifestDigest}`,
+  UnknownLocation: ({ locationName }) => `unknown storage location '${locationName}'`,
+  Conflict: ({ attempts }) => `the write lost its race ${attempts} times; try again`,
+};
+
+/** A refusal of the domain. `code` is stable, `detail` is what the code's row above says. */
+export class RegistryError<Code extends RegistryErrorCode = RegistryErrorCode> extends Error {
+  readonly code: Code;
+  readonly detail: RegistryErrorDetails[Code];
+
+  constructor(code: Code, detail: RegistryErrorDetails[Code]) {
+    super(MESSAGES[code](detail));
+    this.name = `${code}Error`;
+    this.code = code;
+    this.detail = detail;
+  }
+}
+
+/** The closed union: a `switch` over `error.code` narrows `error.detail` too. */
+export type AnyRegistryError = {
+  [Code in RegistryErrorCode]: RegistryError<Code>;
+}[RegistryErrorCode];
+
+/** Whether a caught value is one of the domain's refusals. */
+export function isRegistryError(error: unknown): error is AnyRegistryError {
+  return error instanceof RegistryError;
+}

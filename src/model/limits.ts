@@ -1,0 +1,55 @@
+/**
+ * Every bound and lifetime in one place: the unit is in the name, the reason beside the number.
+ * What an operator may change is a setting (`registry/settings.ts`) whose default stands here.
+ */
+
+const MIB = 1024 * 1024;
+
+/** distribution-spec: a registry should take manifests of at least 4 MB. */
+export const MANIFEST_BYTES_MAX = 4 * MIB;
+/** A D1 row stops at 2,000,000 bytes; larger bodies are kept in R2. */
+export const MANIFEST_INLINE_BYTES_MAX = 1_000_000;
+/** The digests of one manifest travel as one JSON parameter, and D1 stops at 2,000,000 bytes. */
+export const MANIFEST_DESCRIPTORS_MAX = 10_000;
+/** A config is read into memory whole when its manifest is pushed. */
+export const CONFIG_BYTES_MAX = 8 * MIB;
+/** Longer label values are skipped when labels are copied from an image. */
+export const LABEL_VALUE_BYTES_MAX = 65_536;
+/** One JSON parameter must stay well below D1's 2,000,000 bytes. */
+export const JSON_PARAMETER_BYTES_MAX = 1_000_000;
+
+/** R2 wants every part of a multipart upload but the last to have one size, 5 MiB at least. */
+export const UPLOAD_PART_BYTES = 5 * MIB;
+export const BLOB_BYTES_MAX = 20_000_000_000;
+/** 90 MiB: the edge refuses request bodies above 100 MB on most plans before a Worker runs. */
+export const UPLOAD_CHUNK_BYTES_MAX = 90 * MIB;
+/** How long a writer holds an upload without a sign of life before another may take it over. */
+export const UPLOAD_CLAIM_MS = 120_000;
+/** A writer whose bytes still flow extends its claim this often. */
+export const UPLOAD_CLAIM_EXTEND_MS = 30_000;
+
+/** A write still in flight when its key was given up must land before the drain deletes it. */
+export const TOMBSTONE_GRACE_MS = 3_600_000;
+/** A manifest body is put into R2 under a tombstone; a put begun later than this starts again. */
+export const MANIFEST_PUT_START_MS_MAX = 900_000;
+
+/** What a commit, a mount or a pusher's HEAD keeps a blob for until a manifest names it. */
+export const PUSH_LEASE_SEC = 3600;
+/** What keeps a manifest that was pushed by digest until a tag or an index names it. */
+export const PUSH_TEMP_TAG_SEC = 3600;
+/** What keeps a manifest that was just looked up with `requireAvailable`. */
+export const AVAILABLE_TEMP_TAG_SEC = 300;
+
+/** The time machine's window of a namespace that never chose one: two weeks. */
+export const TIME_MACHINE_WINDOW_SEC_DEFAULT = 1_209_600;
+
+export const TAG_PAGE_SIZE_DEFAULT = 100;
+export const TAG_PAGE_SIZE_MAX = 1000;
+
+/** A write that loses its race is begun again this often before it is given up as a conflict. */
+export const WRITE_ATTEMPTS_MAX = 3;
+
+/** A token must outlive one large pull's requests; rights that were taken away end with it. */
+export const TOKEN_TTL_SEC_DEFAULT = 300;
+/** Clocks of two machines disagree by seconds. */
+export const TOKEN_LEEWAY_SEC = 30;

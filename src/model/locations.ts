@@ -1,0 +1,2 @@
+/** The one place where bytes are kept. */
+export const R2_LOCATION = 'r2';
