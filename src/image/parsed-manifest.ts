@@ -1,0 +1,62 @@
+import type { Bytes } from '../model/bytes.ts';
+import type { Digest } from '../model/digest.ts';
+import type { ManifestMediaType } from './media-types.ts';
+
+/** What a manifest says about a piece of content. `digest` has at least a digest's syntax. */
+export interface Descriptor {
+  readonly mediaType: string;
+  /** In bytes. */
+  readonly size: number;
+  readonly digest: string;
+  readonly urls?: readonly string[];
+  /** Those whose values are strings; others are allowed in the bytes, but mean nothing. */
+  readonly annotations?: Readonly<Record<string, string>>;
+}
+
+export interface LayerDescriptor extends Descriptor {
+  /** Fetched from `urls`, not from this registry: non-distributable or foreign. */
+  readonly isRemote: boolean;
+}
+
+export interface ChildDescriptor extends Descriptor {
+  readonly platform?: { readonly architecture: string; readonly os: string };
+}
+
+/** What is known of a manifest before its fields are read. */
+export interface ManifestSource {
+  readonly mediaType: ManifestMediaType;
+  /** The digest it was pushed by, or its sha256 where it was pushed by tag. */
+  readonly digest: Digest;
+  readonly bytes: Bytes;
+}
+
+interface ParsedManifestBase extends ManifestSource {
+  readonly format: 'docker' | 'oci';
+  readonly subject: Descriptor | null;
+  /** The explicit `artifactType`, else the config's media type for OCI manifests. */
+  readonly artifactType: string | null;
+  /** Those whose values are strings. */
+  readonly annotations: Readonly<Record<string, string>>;
+}
+
+/** One image or artifact: a config and its layers. */
+export interface ParsedImage extends ParsedManifestBase {
+  readonly kind: 'image';
+  readonly config: Descriptor;
+  /** In the manifest's order: base first. */
+  readonly layers: readonly LayerDescriptor[];
+  /** Digests of the non-remote layers, base first, then of the config; each once. */
+  readonly localBlobDigests: readonly Digest[];
+  /** The sum of all layers' sizes in bytes, remote ones included, the config not. */
+  readonly layersCompressedSize: number;
+}
+
+/** A list of manifests: OCI index or Docker manifest list. */
+export interface ParsedIndex extends ParsedManifestBase {
+  readonly kind: 'index';
+  /** In the manifest's order; a child may be listed more than once. */
+  readonly manifests: readonly ChildDescriptor[];
+}
+
+/** A manifest's bytes, read once. The interface's `manifest_interface_instance`. */
+export type ParsedManifest = ParsedImage | ParsedIndex;
