@@ -1,0 +1,58 @@
+import { type Placeholder, type SQL, sql } from 'drizzle-orm';
+
+import { EMPTY_BLOB_DIGEST } from '../../model/empty-blob.ts';
+
+/** Conditions that several statements share, so that each of them has one wording. */
+
+type Value = Placeholder | SQL;
+
+/** The tag row is the newest generation of its name, and it is not over. */
+export function isAlive(tagAlias: string, nowMs: Value): SQL {
+  const end = sql.raw(`${tagAlias}.lifetime_end_ms`);
+  return sql`${sql.raw(tagAlias)}.is_current = 1 AND (${end} IS NULL OR ${end} > ${nowMs})`;
+}
+
+/**
+ * The blob may be seen from the repository: leased to it (an expired lease shows the blob until
+ * garbage collection takes the row), linked to a manifest of it, or the shared empty layer.
+ */
+export function isVisibleBlob(blobAlias: string, repositoryId: Value): SQL {
+  const id = sql.raw(`${blobAlias}.id`);
+  return sql`(${sql.raw(blobAlias)}.digest = ${sql.raw(`'${EMPTY_BLOB_DIGEST}'`)}
+    OR EXISTS (SELECT 1 FROM uploaded_blob lease
+      WHERE lease.blob_id = ${id} AND lease.repository_id = ${repositoryId})
+    OR EXISTS (SELECT 1 FROM manifest_blob link
+      WHERE link.blob_id = ${id} AND link.repository_id = ${repositoryId}))`;
+}
+
+/**
+ * An alive tag holds the manifest, itself or by one of the indexes it is in, however deep. The
+ * manifest's own tags are asked first, which saves the walk for everything that is tagged.
+ */
+export function isAvailable(manifestId: SQL, options: { nowMs: Value; hidden: boolean }): SQL {
+  const { nowMs, hidden } = options;
+  const visible = hidden ? sql`` : sql`AND held.hidden = 0`;
+  return sql`(EXISTS (SELECT 1 FROM tag held
+      WHERE held.manifest_id = ${manifestId} AND ${isAlive('held', nowMs)} ${visible})
+    OR EXISTS (
+      WITH RECURSIVE ancestor(id) AS (
+        SELECT link.manifest_id FROM manifest_child link WHERE link.child_manifest_id = ${manifestId}
+        UNION
+        SELECT link.manifest_id FROM ancestor
+          CROSS JOIN manifest_child link ON link.child_manifest_id = ancestor.id
+      )
+      SELECT 1 FROM ancestor CROSS JOIN tag held ON held.manifest_id = ancestor.id
+      WHERE ${isAlive('held', nowMs)} ${visible}))`;
+}
+
+/** The name is one that cosign gives to what belongs to a manifest: `sha256-<hex>.sig` and so on. */
+export function isSignatureName(name: SQL): SQL {
+  return sql`(substr(${name}, 1, 7) = 'sha256-' AND substr(${name}, 72) IN ('.sig', '.att', '.sbom')
+    AND substr(${name}, 8, 64) NOT GLOB '*[^0-9a-f]*')`;
+}
+
+/** The repository exists and is not marked for deletion. */
+export function repositoryIsLive(repositoryId: Value): SQL {
+  return sql`EXISTS (SELECT 1 FROM repository live
+    WHERE live.id = ${repositoryId} AND live.state <> 3)`;
+}

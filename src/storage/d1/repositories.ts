@@ -1,0 +1,73 @@
+import { sql } from 'drizzle-orm';
+
+import type { RepositoryRef } from '../../model/references.ts';
+import { type RepositoryRow, repositoryColumns, toRepositoryRef } from './rows.ts';
+import { namespace, repository } from './schema/repositories.ts';
+import { defineStatement } from './statement.ts';
+
+/** The parameters that name a repository. */
+export type RepositoryNameValues = { namespace: string; repository: string };
+
+/** The repository of this name, unless it is marked for deletion. */
+export const repositoryByNameStatement = defineStatement<
+  RepositoryNameValues,
+  RepositoryRow,
+  RepositoryRef
+>(
+  (p) => sql`
+    SELECT ${repositoryColumns}
+    FROM ${namespace} n CROSS JOIN ${repository} r ON r.namespace_id = n.id
+    WHERE n.name = ${p.namespace} AND r.name = ${p.repository} AND r.state <> 3`,
+  toRepositoryRef,
+);
+
+/** Makes the namespace if there is none of this name. */
+export const insertNamespaceStatement = defineStatement<{
+  namespace: string;
+  removedTagExpirationSec: number;
+}>(
+  (p) => sql`
+    INSERT INTO ${namespace} (name, removed_tag_expiration_s)
+    SELECT ${p.namespace}, ${p.removedTagExpirationSec}
+    WHERE NOT EXISTS (SELECT 1 FROM ${namespace} n WHERE n.name = ${p.namespace})
+    ON CONFLICT DO NOTHING`,
+);
+
+/** Makes the repository in its existing namespace if that has none of this name. */
+export const insertRepositoryStatement = defineStatement<
+  RepositoryNameValues & { visibility: 'public' | 'private' }
+>(
+  (p) => sql`
+    INSERT INTO ${repository} (namespace_id, name, visibility)
+    SELECT n.id, ${p.repository}, ${p.visibility} FROM ${namespace} n
+    WHERE n.name = ${p.namespace} AND NOT EXISTS (
+      SELECT 1 FROM ${repository} r WHERE r.namespace_id = n.id AND r.name = ${p.repository})
+    ON CONFLICT DO NOTHING`,
+);
+
+/** A repository by id as a cached page of its tags must see it. */
+export const tagsVersionStatement = defineStatement<
+  { repositoryId: number },
+  { repositoryId: number; tagsGeneration: number }
+>(
+  (p) => sql`
+    SELECT r.id AS repositoryId, r.tags_generation AS tagsGeneration
+    FROM ${repository} r WHERE r.id = ${p.repositoryId} AND r.state <> 3`,
+);
+
+/** The same by name, with the repository. */
+export const repositoryTagsVersionStatement = defineStatement<
+  RepositoryNameValues,
+  RepositoryRow & { tagsGeneration: number },
+  { repository: RepositoryRef; repositoryId: number; tagsGeneration: number }
+>(
+  (p) => sql`
+    SELECT ${repositoryColumns}, r.tags_generation AS tagsGeneration
+    FROM ${namespace} n CROSS JOIN ${repository} r ON r.namespace_id = n.id
+    WHERE n.name = ${p.namespace} AND r.name = ${p.repository} AND r.state <> 3`,
+  (row) => ({
+    repository: toRepositoryRef(row),
+    repositoryId: row.repositoryId,
+    tagsGeneration: row.tagsGeneration,
+  }),
+);

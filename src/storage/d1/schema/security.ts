@@ -1,0 +1,46 @@
+import { integer, primaryKey, sqliteTable, text } from 'drizzle-orm/sqlite-core';
+
+// Mirror of `migrations/0007_security.sql`, which is the truth; a test compares the two.
+
+export const manifestSecurityStatus = sqliteTable('manifest_security_status', {
+  manifestId: integer('manifest_id').primaryKey(),
+  repositoryId: integer('repository_id').notNull(),
+  indexStatus: integer('index_status').notNull(),
+  errorJson: text('error_json').notNull().default('{}'),
+  lastIndexedMs: integer('last_indexed_ms').notNull(),
+  indexerHash: text('indexer_hash').notNull(),
+  indexerVersion: integer('indexer_version').notNull(),
+  metadataJson: text('metadata_json').notNull().default('{}'),
+});
+
+export const repositoryNotification = sqliteTable('repository_notification', {
+  id: integer('id').primaryKey({ autoIncrement: true }),
+  uuid: text('uuid').notNull(),
+  repositoryId: integer('repository_id').notNull(),
+  event: text('event').notNull(),
+  method: text('method').notNull(),
+  title: text('title'),
+  configJson: text('config_json').notNull(),
+  eventConfigJson: text('event_config_json').notNull().default('{}'),
+  numberOfFailures: integer('number_of_failures').notNull().default(0),
+  lastRanMs: integer('last_ran_ms'),
+});
+
+export const tagNotificationSuccess = sqliteTable(
+  'tag_notification_success',
+  {
+    notificationId: integer('notification_id').notNull(),
+    tagId: integer('tag_id').notNull(),
+    method: text('method').notNull(),
+  },
+  (table) => [primaryKey({ columns: [table.notificationId, table.tagId, table.method] })],
+);
+
+export const namespaceGeoRestriction = sqliteTable('namespace_geo_restriction', {
+  id: integer('id').primaryKey({ autoIncrement: true }),
+  namespaceId: integer('namespace_id').notNull(),
+  restrictedRegionIsoCode: text('restricted_region_iso_code').notNull(),
+  description: text('description'),
+  addedMs: integer('added_ms').notNull(),
+  extra: text('extra').notNull().default('{}'),
+});

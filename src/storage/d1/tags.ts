@@ -1,0 +1,108 @@
+import { sql } from 'drizzle-orm';
+
+import type { ShallowTag, Tag } from '../../model/datatypes.ts';
+import type { TagName } from '../../model/names.ts';
+import { isAlive } from './conditions.ts';
+import {
+  type ManifestBodyRow,
+  type ManifestRow,
+  type StoredManifest,
+  type TagRow,
+  manifestBodyColumns,
+  manifestColumns,
+  tagColumns,
+  toStoredManifest,
+  toTag,
+} from './rows.ts';
+import { manifest } from './schema/manifests.ts';
+import { tag } from './schema/tags.ts';
+import { defineStatement } from './statement.ts';
+
+type TagSlot = { repositoryId: number; tagName: string };
+
+/** The alive visible tag of a name. */
+export const aliveTagStatement = defineStatement<TagSlot & { nowMs: number }, TagRow, Tag>(
+  (p) => sql`
+    SELECT ${tagColumns}, ${manifestColumns}
+    FROM ${tag} t INDEXED BY tag_current_name CROSS JOIN ${manifest} m ON m.id = t.manifest_id
+    WHERE t.repository_id = ${p.repositoryId} AND t.name = ${p.tagName}
+      AND t.hidden = 0 AND ${isAlive('t', p.nowMs)}`,
+  toTag,
+);
+
+/** The newest visible generation of a name, alive or ended: no row of the name has a higher id. */
+export const newestGenerationStatement = defineStatement<TagSlot, TagRow, Tag>(
+  (p) => sql`
+    SELECT ${tagColumns}, ${manifestColumns}
+    FROM ${tag} t INDEXED BY tag_name_history CROSS JOIN ${manifest} m ON m.id = t.manifest_id
+    WHERE t.repository_id = ${p.repositoryId} AND t.name = ${p.tagName} AND t.hidden = 0
+    ORDER BY t.lifetime_start_ms DESC, t.id DESC LIMIT 1`,
+  toTag,
+);
+
+/** One row if any visible generation of the name is over. */
+export const endedGenerationStatement = defineStatement<
+  TagSlot & { nowMs: number },
+  { tagId: number }
+>(
+  (p) => sql`
+    SELECT t.id AS tagId FROM ${tag} t INDEXED BY tag_name_history
+    WHERE t.repository_id = ${p.repositoryId} AND t.name = ${p.tagName} AND t.hidden = 0
+      AND t.lifetime_end_ms <= ${p.nowMs} LIMIT 1`,
+);
+
+/** A row of a page, and the end that the tag will have by itself, if any. */
+export interface TagPageRow {
+  readonly tag: ShallowTag;
+  readonly endMs: number | null;
+}
+
+/** Alive visible tags with names after `afterName`, in byte order of their names. */
+export const tagPageStatement = defineStatement<
+  { repositoryId: number; afterName: string; limit: number; nowMs: number },
+  { tagId: number; tagName: string; endMs: number | null },
+  TagPageRow
+>(
+  (p) => sql`
+    SELECT t.id AS tagId, t.name AS tagName, t.lifetime_end_ms AS endMs
+    FROM ${tag} t INDEXED BY tag_current_name
+    WHERE t.repository_id = ${p.repositoryId} AND t.name > ${p.afterName}
+      AND t.hidden = 0 AND ${isAlive('t', p.nowMs)}
+    ORDER BY t.name LIMIT ${p.limit}`,
+  ({ tagId, tagName, endMs }) => ({ tag: { id: tagId, name: tagName as TagName }, endMs }),
+);
+
+/** The manifest that a tag row points to, whatever the row's liveness. */
+export const manifestOfTagStatement = defineStatement<
+  { tagId: number },
+  ManifestRow & ManifestBodyRow,
+  StoredManifest
+>(
+  (p) => sql`
+    SELECT ${manifestColumns}, ${manifestBodyColumns}
+    FROM ${tag} t CROSS JOIN ${manifest} m ON m.id = t.manifest_id WHERE t.id = ${p.tagId}`,
+  toStoredManifest,
+);
+
+/** The first by name of a manifest's alive visible immutable tags. */
+export const immutableTagOfManifestStatement = defineStatement<
+  { manifestId: number; nowMs: number },
+  { tagName: string }
+>(
+  (p) => sql`
+    SELECT t.name AS tagName FROM ${tag} t INDEXED BY tag_manifest
+    WHERE t.manifest_id = ${p.manifestId} AND t.hidden = 0 AND t.immutable = 1
+      AND ${isAlive('t', p.nowMs)} ORDER BY t.name LIMIT 1`,
+);
+
+/** The tags of a manifest that were ended at this very moment, by whoever it was. */
+export const tagsEndedAtStatement = defineStatement<
+  { manifestId: number; nowMs: number },
+  { tagId: number; tagName: string; hidden: number }
+>(
+  (p) => sql`
+    SELECT t.id AS tagId, t.name AS tagName, t.hidden AS hidden
+    FROM ${tag} t INDEXED BY tag_manifest
+    WHERE t.manifest_id = ${p.manifestId} AND t.is_current = 0
+      AND t.lifetime_end_ms = max(${p.nowMs}, t.lifetime_start_ms)`,
+);

@@ -1,0 +1,143 @@
+import { type SQL, sql } from 'drizzle-orm';
+
+import type { Blob } from '../../model/datatypes.ts';
+import { type BlobRow, blobColumns, toBlob } from './rows.ts';
+import { blob, uploadedBlob } from './schema/blobs.ts';
+import { r2Tombstone } from './schema/garbage.ts';
+import { repository } from './schema/repositories.ts';
+import { blobUpload } from './schema/uploads.ts';
+import { type Parameters, defineStatement } from './statement.ts';
+
+/**
+ * How an upload ends: as a blob (the statements of a commit, each guarded by the holder's claim),
+ * or cancelled. Either way its row goes in the batch that gives its keys to a blob or to
+ * tombstones, so that no object is ever named by nothing.
+ */
+
+type Held = { uploadId: string; claimToken: string };
+
+/** The guard of a commit: the upload is still held by this claim. */
+const isHeld = (p: Parameters<Held>): SQL =>
+  sql`u.uuid = ${p.uploadId} AND u.state = 'committing' AND u.claim_token = ${p.claimToken}`;
+
+const LIVE_REPOSITORY = sql`CROSS JOIN ${repository} r ON r.id = u.repository_id AND r.state <> 3`;
+
+/** Sets the length of an upload whose bytes came in one request. */
+export const setByteCountStatement = defineStatement<Held & { byteCount: number }>(
+  (p) => sql`
+    UPDATE ${blobUpload} AS u SET byte_count = ${p.byteCount} WHERE ${isHeld(p)}`,
+);
+
+/** Makes the blob of the upload's bytes; an existing one stays, and may learn a size. */
+export const insertBlobOfUploadStatement = defineStatement<
+  Held & { uuid: string; digest: string; nowMs: number }
+>(
+  (p) => sql`
+    INSERT INTO ${blob} (uuid, digest, size_bytes, uncompressed_size, object_key, location,
+      created_ms)
+    SELECT ${p.uuid}, ${p.digest}, u.byte_count, u.uncompressed_byte_count, u.object_key,
+      u.location, ${p.nowMs}
+    FROM ${blobUpload} u ${LIVE_REPOSITORY} WHERE ${isHeld(p)}
+    ON CONFLICT (digest) DO UPDATE SET uncompressed_size = excluded.uncompressed_size
+    WHERE blob.uncompressed_size IS NULL AND excluded.uncompressed_size IS NOT NULL`,
+);
+
+/** Leases the blob to the upload's own repository. */
+export const leaseBlobOfUploadStatement = defineStatement<
+  Held & { digest: string; nowMs: number; expiresMs: number }
+>(
+  (p) => sql`
+    INSERT INTO ${uploadedBlob} (repository_id, blob_id, uploaded_ms, expires_ms)
+    SELECT u.repository_id, b.id, ${p.nowMs}, ${p.expiresMs}
+    FROM ${blobUpload} u ${LIVE_REPOSITORY} CROSS JOIN ${blob} b ON b.digest = ${p.digest}
+    WHERE ${isHeld(p)}
+    ON CONFLICT (blob_id, repository_id)
+      DO UPDATE SET expires_ms = max(uploaded_blob.expires_ms, excluded.expires_ms)`,
+);
+
+type Burial = { dueMs: number; nowMs: number };
+
+/** Buries the upload's object if the digest has another one: two uploads of it raced. */
+export const buryUnusedObjectStatement = defineStatement<Held & Burial>(
+  (p) => sql`
+    INSERT INTO ${r2Tombstone} (object_key, kind, not_before_ms, created_ms)
+    SELECT u.object_key, 'key', ${p.dueMs}, ${p.nowMs} FROM ${blobUpload} u
+    WHERE ${isHeld(p)} AND NOT EXISTS (SELECT 1 FROM ${blob} b WHERE b.object_key = u.object_key)
+    ON CONFLICT DO NOTHING`,
+);
+
+/** Buries the tails of the upload. Only a claim can write one, and this commit's is the first. */
+export const buryTailsStatement = defineStatement<Held & Burial>(
+  (p) => sql`
+    INSERT INTO ${r2Tombstone} (object_key, kind, not_before_ms, created_ms)
+    SELECT 'uploads/' || u.uuid || '/', 'prefix', ${p.dueMs}, ${p.nowMs} FROM ${blobUpload} u
+    WHERE ${isHeld(p)} AND u.version > 1 ON CONFLICT DO NOTHING`,
+);
+
+/** Takes the row of the upload that became a blob; it comes back to tell that it was there. */
+export const deleteCommittedUploadStatement = defineStatement<Held, { uploadId: string }>(
+  (p) => sql`
+    DELETE FROM ${blobUpload} AS u WHERE ${isHeld(p)} RETURNING uuid AS uploadId`,
+);
+
+/** The blob, if the repository has a lease of it that ends then at the earliest. */
+export const leasedBlobStatement = defineStatement<
+  { digest: string; repositoryId: number; expiresMs: number },
+  BlobRow,
+  Blob
+>(
+  (p) => sql`
+    SELECT ${blobColumns} FROM ${blob} b
+      CROSS JOIN ${uploadedBlob} lease
+        ON lease.blob_id = b.id AND lease.repository_id = ${p.repositoryId}
+      CROSS JOIN ${repository} r ON r.id = lease.repository_id AND r.state <> 3
+    WHERE b.digest = ${p.digest} AND lease.expires_ms >= ${p.expiresMs}`,
+  toBlob,
+);
+
+type Repair = Held & { digest: string; lostKey: string };
+
+/** Before a blob whose object was lost takes the upload's: buries the lost key. */
+export const buryLostObjectStatement = defineStatement<Repair & Burial>(
+  (p) => sql`
+    INSERT INTO ${r2Tombstone} (object_key, kind, not_before_ms, created_ms)
+    SELECT b.object_key, 'key', ${p.dueMs}, ${p.nowMs} FROM ${blob} b
+    WHERE b.digest = ${p.digest} AND b.object_key = ${p.lostKey}
+      AND EXISTS (SELECT 1 FROM ${blobUpload} u WHERE ${isHeld(p)})
+    ON CONFLICT DO NOTHING`,
+);
+
+/** Gives a blob whose object was lost the upload's object. */
+export const repairBlobStatement = defineStatement<Repair>(
+  (p) => sql`
+    UPDATE ${blob} SET
+      object_key = (SELECT u.object_key FROM ${blobUpload} u WHERE ${isHeld(p)}),
+      size_bytes = (SELECT u.byte_count FROM ${blobUpload} u WHERE ${isHeld(p)})
+    WHERE digest = ${p.digest} AND object_key = ${p.lostKey}
+      AND EXISTS (SELECT 1 FROM ${blobUpload} u WHERE ${isHeld(p)})`,
+);
+
+/** Which upload is cancelled: whoever holds it, or only under this claim. */
+type Cancelled = { uploadId: string; onlyClaim: string | null };
+const isCancelled = (p: Parameters<Cancelled>): SQL =>
+  sql`u.uuid = ${p.uploadId} AND (${p.onlyClaim} IS NULL OR u.claim_token = ${p.onlyClaim})`;
+
+/** Buries everything that an upload may have in R2: its multipart, its object, its tails. */
+export const buryCancelledUploadStatement = defineStatement<Cancelled & Burial>(
+  (p) => sql`
+    INSERT INTO ${r2Tombstone} (object_key, kind, r2_upload_id, not_before_ms, created_ms)
+    SELECT u.object_key, 'mpu', u.r2_upload_id, ${p.dueMs}, ${p.nowMs} FROM ${blobUpload} u
+    WHERE ${isCancelled(p)} AND u.r2_upload_id IS NOT NULL
+    UNION ALL
+    SELECT u.object_key, 'key', NULL, ${p.dueMs}, ${p.nowMs} FROM ${blobUpload} u
+    WHERE ${isCancelled(p)}
+    UNION ALL
+    SELECT 'uploads/' || u.uuid || '/', 'prefix', NULL, ${p.dueMs}, ${p.nowMs}
+    FROM ${blobUpload} u WHERE ${isCancelled(p)}
+    ON CONFLICT DO NOTHING`,
+);
+
+/** Takes the row of a cancelled upload; it comes back to tell that it was there. */
+export const deleteCancelledUploadStatement = defineStatement<Cancelled, { uploadId: string }>(
+  (p) => sql`DELETE FROM ${blobUpload} AS u WHERE ${isCancelled(p)} RETURNING uuid AS uploadId`,
+);

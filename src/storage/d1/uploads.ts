@@ -1,0 +1,361 @@
+import { type SQL, sql } from 'drizzle-orm';
+
+import type { BlobUpload, JsonObject } from '../../model/datatypes.ts';
+import type { RepositoryNameValues } from './repositories.ts';
+import { r2Tombstone } from './schema/garbage.ts';
+import { namespace, repository } from './schema/repositories.ts';
+import { blobUpload, blobUploadPart } from './schema/uploads.ts';
+import { type Parameters, defineStatement } from './statement.ts';
+
+/** An upload's row: the caller's snapshot, and where its bytes are. */
+export interface StoredUpload {
+  readonly snapshot: BlobUpload;
+  readonly objectKey: string;
+  /** The open R2 multipart upload of `objectKey`, once a first part was full. */
+  readonly r2UploadId: string | null;
+  readonly partSize: number;
+  readonly partCount: number;
+  /** The last bytes received, fewer than a part, and the key they lie under. */
+  readonly tailKey: string | null;
+  readonly tailSize: number;
+}
+
+interface UploadRow {
+  uploadId: string;
+  repositoryId: number;
+  location: string;
+  objectKey: string;
+  r2UploadId: string | null;
+  partSize: number;
+  partCount: number;
+  tailKey: string | null;
+  tailSize: number;
+  byteCount: number;
+  uncompressedByteCount: number | null;
+  chunkCount: number;
+  shaState: string;
+  storageMetadata: string;
+  state: string;
+  version: number;
+  claimToken: string | null;
+}
+
+const columns = (prefix: string): SQL =>
+  sql.raw(
+    [
+      'uuid AS uploadId',
+      'repository_id AS repositoryId',
+      'location AS location',
+      'object_key AS objectKey',
+      'r2_upload_id AS r2UploadId',
+      'part_size AS partSize',
+      'part_count AS partCount',
+      'tail_key AS tailKey',
+      'tail_size AS tailSize',
+      'byte_count AS byteCount',
+      'uncompressed_byte_count AS uncompressedByteCount',
+      'chunk_count AS chunkCount',
+      'sha_state AS shaState',
+      'storage_metadata AS storageMetadata',
+      'state AS state',
+      'version AS version',
+      'claim_token AS claimToken',
+    ]
+      .map((column) => `${prefix}${column}`)
+      .join(', '),
+  );
+
+function toStoredUpload(row: UploadRow): StoredUpload {
+  return {
+    snapshot: {
+      uploadId: row.uploadId,
+      repositoryId: row.repositoryId,
+      byteCount: row.byteCount,
+      uncompressedByteCount: row.uncompressedByteCount,
+      chunkCount: row.chunkCount,
+      shaState: row.shaState,
+      locationName: row.location,
+      storageMetadata: JSON.parse(row.storageMetadata) as JsonObject,
+      version: row.version,
+      state: row.state as BlobUpload['state'],
+      ...(row.claimToken === null ? {} : { claimToken: row.claimToken }),
+    },
+    objectKey: row.objectKey,
+    r2UploadId: row.r2UploadId,
+    partSize: row.partSize,
+    partCount: row.partCount,
+    tailKey: row.tailKey,
+    tailSize: row.tailSize,
+  };
+}
+
+/** The repository that a request names; an upload is reached through its own one only. */
+const repositoryId = (p: { namespace: unknown; repository: unknown }): SQL => sql`(
+      SELECT r.id FROM ${namespace} n CROSS JOIN ${repository} r ON r.namespace_id = n.id
+      WHERE n.name = ${p.namespace} AND r.name = ${p.repository} AND r.state <> 3)`;
+
+export type NewUploadValues = {
+  uploadId: string;
+  objectKey: string;
+  location: string;
+  partSize: number;
+  shaState: string;
+  storageMetadata: string;
+  state: 'open' | 'committing';
+  claimToken: string | null;
+  claimUntilMs: number | null;
+  nowMs: number;
+};
+
+const insertInto = (p: Parameters<NewUploadValues>, repositories: SQL): SQL => sql`
+    INSERT INTO ${blobUpload} (uuid, repository_id, location, object_key, part_size, sha_state,
+      storage_metadata, state, claim_token, claim_until_ms, created_ms, updated_ms)
+    SELECT ${p.uploadId}, r.id, ${p.location}, ${p.objectKey}, ${p.partSize}, ${p.shaState},
+      ${p.storageMetadata}, ${p.state}, ${p.claimToken}, ${p.claimUntilMs}, ${p.nowMs}, ${p.nowMs}
+    FROM ${repositories}
+    ON CONFLICT DO NOTHING RETURNING ${columns('')}`;
+
+/** Begins an upload in a repository by id; no row if that is gone or the upload's id is taken. */
+export const insertUploadStatement = defineStatement<
+  NewUploadValues & { repositoryId: number },
+  UploadRow,
+  StoredUpload
+>(
+  (p) => insertInto(p, sql`${repository} r WHERE r.id = ${p.repositoryId} AND r.state <> 3`),
+  toStoredUpload,
+);
+
+/** The same by the repository's name, and only where pushes are taken. */
+export const insertUploadByNameStatement = defineStatement<
+  NewUploadValues & RepositoryNameValues,
+  UploadRow,
+  StoredUpload
+>(
+  (p) =>
+    insertInto(
+      p,
+      sql`${namespace} n CROSS JOIN ${repository} r ON r.namespace_id = n.id
+    WHERE n.name = ${p.namespace} AND r.name = ${p.repository} AND r.state = 0`,
+    ),
+  toStoredUpload,
+);
+
+/** The upload of an id in a repository by id. */
+export const uploadStatement = defineStatement<
+  { uploadId: string; repositoryId: number },
+  UploadRow,
+  StoredUpload
+>(
+  (p) => sql`
+    SELECT ${columns('u.')} FROM ${blobUpload} u
+    WHERE u.uuid = ${p.uploadId} AND u.repository_id = ${p.repositoryId}`,
+  toStoredUpload,
+);
+
+/** The upload of an id in a repository by name. */
+export const uploadByNameStatement = defineStatement<
+  RepositoryNameValues & { uploadId: string },
+  UploadRow,
+  StoredUpload
+>(
+  (p) => sql`
+    SELECT ${columns('u.')} FROM ${blobUpload} u
+    WHERE u.uuid = ${p.uploadId} AND u.repository_id = ${repositoryId(p)}`,
+  toStoredUpload,
+);
+
+type Claim = RepositoryNameValues & {
+  uploadId: string;
+  claimToken: string;
+  claimUntilMs: number;
+  nowMs: number;
+};
+
+/** Free to be claimed, or ours already because the answer to an earlier sending was lost. */
+const isClaimable = (p: Parameters<Claim>): SQL => sql`(
+      claim_token = ${p.claimToken} OR claim_token IS NULL OR claim_until_ms < ${p.nowMs})`;
+
+/**
+ * Claims an upload for a chunk. With an offset, only if that is the next byte; with null, wherever
+ * it stands. A claim of another writer that is overdue is taken over; so is not a commit's.
+ */
+export const claimForChunkStatement = defineStatement<
+  Claim & { offset: number | null },
+  UploadRow,
+  StoredUpload
+>(
+  (p) => sql`
+    UPDATE ${blobUpload} SET state = 'writing', claim_token = ${p.claimToken},
+      claim_until_ms = ${p.claimUntilMs}, updated_ms = ${p.nowMs},
+      version = version + (claim_token IS NOT ${p.claimToken})
+    WHERE uuid = ${p.uploadId} AND repository_id = ${repositoryId(p)}
+      AND (${p.offset} IS NULL OR byte_count = ${p.offset})
+      AND state <> 'committing' AND ${isClaimable(p)}
+    RETURNING ${columns('')}`,
+  toStoredUpload,
+);
+
+type CommitClaim = Claim & { freshKey: string; untouchedOnly: number };
+
+/** The rows that a commit may claim: all, or only those that have received nothing. */
+const isCommittable = (p: Parameters<CommitClaim>): SQL => sql`uuid = ${p.uploadId}
+      AND repository_id = ${repositoryId(p)} AND ${isClaimable(p)}
+      AND (NOT ${p.untouchedOnly} OR byte_count = 0)`;
+
+/**
+ * Whether the commit gives the upload's key up for a fresh one. A holder that was before us may
+ * still have a write under way, and that must not land on a key that lives. Every claim raises
+ * `version`, so an upload of version 0 had no holder; a part that is recorded binds the key.
+ */
+const abandonsKey = (p: Parameters<CommitClaim>): SQL =>
+  sql`part_count = 0 AND version > 0 AND claim_token IS NOT ${p.claimToken}`;
+
+/** Claims an upload for its commit; the statements for the abandoned key stand before this one. */
+export const claimForCommitStatement = defineStatement<CommitClaim, UploadRow, StoredUpload>(
+  (p) => sql`
+    UPDATE ${blobUpload} SET state = 'committing', claim_token = ${p.claimToken},
+      claim_until_ms = ${p.claimUntilMs}, updated_ms = ${p.nowMs},
+      version = version + (claim_token IS NOT ${p.claimToken}),
+      object_key = CASE WHEN ${abandonsKey(p)} THEN ${p.freshKey} ELSE object_key END,
+      r2_upload_id = CASE WHEN ${abandonsKey(p)} THEN NULL ELSE r2_upload_id END
+    WHERE ${isCommittable(p)} RETURNING ${columns('')}`,
+  toStoredUpload,
+);
+
+/** Buries the key that the commit's claim is about to give up. */
+export const buryAbandonedKeyStatement = defineStatement<CommitClaim & { dueMs: number }>(
+  (p) => sql`
+    INSERT INTO ${r2Tombstone} (object_key, kind, not_before_ms, created_ms)
+    SELECT object_key, 'key', ${p.dueMs}, ${p.nowMs} FROM ${blobUpload}
+    WHERE ${isCommittable(p)} AND ${abandonsKey(p)} ON CONFLICT DO NOTHING`,
+);
+
+/** Buries a multipart upload without parts, which cannot be completed and would stay open. */
+export const buryAbandonedMultipartStatement = defineStatement<CommitClaim & { dueMs: number }>(
+  (p) => sql`
+    INSERT INTO ${r2Tombstone} (object_key, kind, r2_upload_id, not_before_ms, created_ms)
+    SELECT object_key, 'mpu', r2_upload_id, ${p.dueMs}, ${p.nowMs} FROM ${blobUpload}
+    WHERE ${isCommittable(p)} AND ${abandonsKey(p)} AND r2_upload_id IS NOT NULL
+    ON CONFLICT DO NOTHING`,
+);
+
+type Held = { uploadId: string; claimToken: string };
+
+/** The holder shows that it lives. A row comes back while the claim is still its own. */
+export const extendClaimStatement = defineStatement<
+  Held & { claimUntilMs: number; nowMs: number },
+  { uploadId: string }
+>(
+  (p) => sql`
+    UPDATE ${blobUpload} SET claim_until_ms = ${p.claimUntilMs}, updated_ms = ${p.nowMs}
+    WHERE uuid = ${p.uploadId} AND claim_token = ${p.claimToken} RETURNING uuid AS uploadId`,
+);
+
+/** Records the multipart upload that the first full part needs. */
+export const recordMultipartStatement = defineStatement<
+  Held & { r2UploadId: string },
+  { uploadId: string }
+>(
+  (p) => sql`
+    UPDATE ${blobUpload} SET r2_upload_id = ${p.r2UploadId}
+    WHERE uuid = ${p.uploadId} AND claim_token = ${p.claimToken} RETURNING uuid AS uploadId`,
+);
+
+/** Adds the parts of a chunk, from a JSON list of `{partNumber, etag}`; before the counts move. */
+export const insertPartsStatement = defineStatement<Held & { parts: string }>(
+  (p) => sql`
+    INSERT INTO ${blobUploadPart} (upload_id, part_number, etag)
+    SELECT u.id, given.value ->> 'partNumber', given.value ->> 'etag'
+    FROM ${blobUpload} u CROSS JOIN json_each(${p.parts}) given
+    WHERE u.uuid = ${p.uploadId} AND u.claim_token = ${p.claimToken}
+    ON CONFLICT (upload_id, part_number) DO UPDATE SET etag = excluded.etag`,
+);
+
+/** Moves the counts over a received chunk and gives the claim up. */
+export const recordChunkStatement = defineStatement<
+  Held & {
+    byteCount: number;
+    uncompressedByteCount: number | null;
+    partCount: number;
+    tailKey: string | null;
+    tailSize: number;
+    shaState: string;
+    nowMs: number;
+  },
+  UploadRow,
+  StoredUpload
+>(
+  (p) => sql`
+    UPDATE ${blobUpload} SET byte_count = ${p.byteCount},
+      uncompressed_byte_count = ${p.uncompressedByteCount}, chunk_count = chunk_count + 1,
+      part_count = ${p.partCount}, tail_key = ${p.tailKey}, tail_size = ${p.tailSize},
+      sha_state = ${p.shaState}, updated_ms = ${p.nowMs},
+      state = 'open', claim_token = NULL, claim_until_ms = NULL
+    WHERE uuid = ${p.uploadId} AND claim_token = ${p.claimToken} RETURNING ${columns('')}`,
+  toStoredUpload,
+);
+
+/** Gives a claim up with nothing received, so that a retry need not wait until it lapses. */
+export const releaseClaimStatement = defineStatement<Held & { nowMs: number }>(
+  (p) => sql`
+    UPDATE ${blobUpload} SET state = 'open', claim_token = NULL, claim_until_ms = NULL,
+      version = version + 1, updated_ms = ${p.nowMs}
+    WHERE uuid = ${p.uploadId} AND claim_token = ${p.claimToken}`,
+);
+
+/** The parts that R2 has of an upload, in order. */
+export const uploadPartsStatement = defineStatement<
+  { uploadId: string },
+  { partNumber: number; etag: string }
+>(
+  (p) => sql`
+    SELECT part.part_number AS partNumber, part.etag AS etag
+    FROM ${blobUpload} u CROSS JOIN ${blobUploadPart} part ON part.upload_id = u.id
+    WHERE u.uuid = ${p.uploadId} ORDER BY part.part_number`,
+);
+
+/** Writes a caller's counts over an upload that is still the snapshot's. */
+export const updateUploadStatement = defineStatement<
+  {
+    uploadId: string;
+    version: number;
+    snapshotClaim: string | null;
+    byteCount: number;
+    uncompressedByteCount: number | null;
+    chunkCount: number;
+    shaState: string;
+    storageMetadata: string;
+    nowMs: number;
+  },
+  UploadRow,
+  StoredUpload
+>(
+  (p) => sql`
+    UPDATE ${blobUpload} SET byte_count = ${p.byteCount},
+      uncompressed_byte_count = ${p.uncompressedByteCount}, chunk_count = ${p.chunkCount},
+      sha_state = ${p.shaState}, storage_metadata = ${p.storageMetadata},
+      version = version + 1, updated_ms = ${p.nowMs}
+    WHERE uuid = ${p.uploadId} AND version = ${p.version} AND claim_token IS ${p.snapshotClaim}
+    RETURNING ${columns('')}`,
+  toStoredUpload,
+);
+
+/** The upload of an id in any repository. */
+export const uploadByIdStatement = defineStatement<{ uploadId: string }, UploadRow, StoredUpload>(
+  (p) => sql`SELECT ${columns('u.')} FROM ${blobUpload} u WHERE u.uuid = ${p.uploadId}`,
+  toStoredUpload,
+);
+
+/** Claims an upload for the record of its blob, if nobody holds it. */
+export const claimByIdStatement = defineStatement<
+  Held & { claimUntilMs: number; nowMs: number },
+  { uploadId: string }
+>(
+  (p) => sql`
+    UPDATE ${blobUpload} SET state = 'committing', claim_token = ${p.claimToken},
+      claim_until_ms = ${p.claimUntilMs}, updated_ms = ${p.nowMs},
+      version = version + (claim_token IS NOT ${p.claimToken})
+    WHERE uuid = ${p.uploadId} AND (claim_token = ${p.claimToken}
+      OR claim_token IS NULL OR claim_until_ms < ${p.nowMs})
+    RETURNING uuid AS uploadId`,
+);

@@ -1,0 +1,114 @@
+import type { Bytes } from '../../model/bytes.ts';
+import { type Digest, algorithmOf, hexOf } from '../../model/digest.ts';
+import type { Meter } from '../meter.ts';
+
+/** A part of an object, in bytes. */
+interface ByteRange {
+  readonly offset: number;
+  readonly length: number;
+}
+
+export interface UploadedPart {
+  readonly partNumber: number;
+  readonly etag: string;
+}
+
+/** The bytes did not have the digest that they were stored under; R2 kept nothing. */
+export class ChecksumMismatch extends Error {
+  constructor(cause: unknown) {
+    super('the object does not have the expected checksum', { cause });
+    this.name = 'ChecksumMismatch';
+  }
+}
+
+/** The multipart upload was completed, aborted, or never was. */
+export class MultipartGone extends Error {
+  constructor(cause: unknown) {
+    super('no such multipart upload', { cause });
+    this.name = 'MultipartGone';
+  }
+}
+
+/** Objects in R2, by opaque keys. Every method is one R2 operation, and is counted. */
+export interface BlobStore {
+  /** The size in bytes, or null if there is no such object. */
+  size(key: string): Promise<number | null>;
+  /** The bytes as a stream, or null if there is no such object. */
+  open(key: string, range?: ByteRange): Promise<ReadableStream<Uint8Array> | null>;
+  /** The whole object in memory, or null; for objects whose size is bounded. */
+  read(key: string): Promise<Bytes | null>;
+  /**
+   * Stores bytes, which R2 itself checks against the digest if one is given. A stream must have a
+   * known length. Throws `ChecksumMismatch`.
+   */
+  put(key: string, body: Bytes | ReadableStream, digest?: Digest): Promise<void>;
+  /** Begins a multipart upload and gives its id. */
+  createMultipart(key: string): Promise<string>;
+  uploadPart(
+    key: string,
+    uploadId: string,
+    part: { number: number; bytes: Bytes },
+  ): Promise<UploadedPart>;
+  /** Puts the parts together and gives the object's size. Throws `MultipartGone`. */
+  completeMultipart(key: string, uploadId: string, parts: readonly UploadedPart[]): Promise<number>;
+}
+
+/** Opens the bucket for one request. */
+export function openBlobStore(bucket: R2Bucket, meter: Meter): BlobStore {
+  return {
+    async size(key) {
+      meter.add('r2Reads');
+      return (await bucket.head(key))?.size ?? null;
+    },
+    async open(key, range) {
+      meter.add('r2Reads');
+      return (await bucket.get(key, range === undefined ? {} : { range }))?.body ?? null;
+    },
+    async read(key) {
+      meter.add('r2Reads');
+      const object = await bucket.get(key);
+      return object === null ? null : new Uint8Array(await object.arrayBuffer());
+    },
+    async put(key, body, digest) {
+      meter.add('r2Writes');
+      const checksum = digest === undefined ? {} : { [algorithmOf(digest)]: hexOf(digest) };
+      await translated(() => bucket.put(key, body, checksum));
+    },
+    async createMultipart(key) {
+      meter.add('r2Writes');
+      return (await bucket.createMultipartUpload(key)).uploadId;
+    },
+    async uploadPart(key, uploadId, { number, bytes }) {
+      meter.add('r2Writes');
+      return translated(() =>
+        bucket.resumeMultipartUpload(key, uploadId).uploadPart(number, bytes),
+      );
+    },
+    async completeMultipart(key, uploadId, parts) {
+      meter.add('r2Writes');
+      const object = await translated(() =>
+        bucket.resumeMultipartUpload(key, uploadId).complete([...parts]),
+      );
+      return object.size;
+    },
+  };
+}
+
+/** R2 puts its error numbers into the message. */
+const CHECKSUM_MISMATCH = /\(10037\)|checksum.*did not match/i;
+const NO_SUCH_UPLOAD = /\(10024\)|multipart upload does not exist/i;
+
+async function translated<Result>(run: () => Promise<Result>): Promise<Result> {
+  try {
+    return await run();
+  } catch (error) {
+    const message = error instanceof Error ? error.message : '';
+    if (CHECKSUM_MISMATCH.test(message)) {
+      throw new ChecksumMismatch(error);
+    }
+    if (NO_SUCH_UPLOAD.test(message)) {
+      throw new MultipartGone(error);
+    }
+    throw error;
+  }
+}
