@@ -1,0 +1,128 @@
+import type { Blob } from '../model/datatypes.ts';
+import { parseDigest } from '../model/digest.ts';
+import { EMPTY_BLOB_BYTES, EMPTY_BLOB_DIGEST } from '../model/empty-blob.ts';
+import { RegistryError } from '../model/errors.ts';
+import { R2_LOCATION } from '../model/locations.ts';
+import type { RepositoryRef } from '../model/references.ts';
+import { addSeconds } from '../model/time.ts';
+import {
+  blobByDigestStatement,
+  blobHolderStatement,
+  deleteLeaseStatement,
+  enqueueUnlinkedBlobStatement,
+  insertBlobStatement,
+  leaseBlobStatement,
+  raiseContentEpochOnUnlinkStatement,
+  visibleBlobStatement,
+} from '../storage/d1/blobs.ts';
+import { lowerLeaseHintStatement } from '../storage/d1/gc-hints.ts';
+import { EMPTY_BLOB_KEY } from '../storage/r2/paths.ts';
+import type { RegistryDeps } from './deps.ts';
+import type { BlobMounts, BlobReads } from './interface.ts';
+
+/** Looks blobs up. */
+export function createBlobReads({ database }: RegistryDeps): BlobReads {
+  return {
+    async getRepoBlobByDigest(repository, digest, { includePlacements = false } = {}) {
+      if (parseDigest(digest) === null) {
+        return null;
+      }
+      const blob = await database.firstAnywhere(
+        visibleBlobStatement({ repositoryId: repository.id, digest }),
+      );
+      return blob && (includePlacements ? blob : withoutPlacements(blob));
+    },
+  };
+}
+
+/** Makes blobs that exist visible elsewhere. */
+export function createBlobMounts({ database, clock }: RegistryDeps): BlobMounts {
+  return {
+    async mountBlobIntoRepository(blob, target, expirationSec) {
+      const nowMs = clock.nowMs();
+      const expiresMs = addSeconds(nowMs, expirationSec);
+      const repositoryId = target.id;
+      const [leased] = await database.primary.batch([
+        leaseBlobStatement({ repositoryId, digest: blob.digest, nowMs, expiresMs }),
+        lowerLeaseHintStatement({ repositoryId, digest: blob.digest, expiresMs }),
+      ]);
+      return leased.length > 0;
+    },
+  };
+}
+
+/** Takes blobs out of repositories. */
+export interface BlobDeletes {
+  /**
+   * Makes a blob invisible in a repository, at once and for good; elsewhere it stays. Null: it is
+   * not visible there. Errors: BlobInUse while a manifest of the repository links it, since what
+   * the time machine may restore must stay whole.
+   */
+  unlinkRepoBlob(repository: RepositoryRef, digest: string): Promise<Blob | null>;
+}
+
+export function createBlobDeletes({ database }: RegistryDeps): BlobDeletes {
+  return {
+    async unlinkRepoBlob(repository, digest) {
+      if (parseDigest(digest) === null) {
+        return null;
+      }
+      const unlink = { repositoryId: repository.id, digest };
+      const [visible, holders, , , deleted] = await database.primary.batch([
+        visibleBlobStatement(unlink),
+        blobHolderStatement(unlink),
+        enqueueUnlinkedBlobStatement(unlink),
+        raiseContentEpochOnUnlinkStatement(unlink),
+        deleteLeaseStatement(unlink),
+      ]);
+      const [blob] = visible;
+      const [holder] = holders;
+      if (holder !== undefined) {
+        throw new RegistryError('BlobInUse', {
+          manifestDigest: holder.manifestDigest,
+          restorableUntilMs: holder.heldUntilMs,
+        });
+      }
+      return blob !== undefined && deleted.length > 0 ? withoutPlacements(blob) : null;
+    },
+  };
+}
+
+/**
+ * The shared empty layer. Its object is written before its row, under the one key that is fixed,
+ * and both are the same whoever writes them.
+ */
+export async function ensureEmptyBlob({
+  database,
+  blobStore,
+  clock,
+  ids,
+}: RegistryDeps): Promise<Blob> {
+  await blobStore.put(EMPTY_BLOB_KEY, EMPTY_BLOB_BYTES, EMPTY_BLOB_DIGEST);
+  const [, found] = await database.primary.batch([
+    insertBlobStatement({
+      uuid: ids.uuid(),
+      digest: EMPTY_BLOB_DIGEST,
+      sizeBytes: EMPTY_BLOB_BYTES.byteLength,
+      objectKey: EMPTY_BLOB_KEY,
+      location: R2_LOCATION,
+      nowMs: clock.nowMs(),
+    }),
+    blobByDigestStatement({ digest: EMPTY_BLOB_DIGEST }),
+  ]);
+  const [blob] = found;
+  if (blob === undefined) {
+    throw new Error('the row of the empty layer was not made');
+  }
+  return blob;
+}
+
+function withoutPlacements({
+  uuid,
+  digest,
+  compressedSize,
+  uncompressedSize,
+  objectKey,
+}: Blob): Blob {
+  return { uuid, digest, compressedSize, uncompressedSize, objectKey };
+}

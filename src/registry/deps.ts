@@ -1,0 +1,23 @@
+import type { Clock } from '../model/time.ts';
+import type { Database } from '../storage/d1/database.ts';
+import type { Cache } from '../storage/kv/cache.ts';
+import type { BlobStore } from '../storage/r2/blob-store.ts';
+import type { RegistrySettings } from './settings.ts';
+
+/** What the domain asks of the world. One request has one set. */
+export interface RegistryDeps {
+  readonly database: Database;
+  readonly blobStore: BlobStore;
+  readonly cache: Cache;
+  readonly clock: Clock;
+  readonly ids: Ids;
+  readonly settings: RegistrySettings;
+  /** Has work finished after the answer was sent; what it rejects with is logged. */
+  readonly defer: (work: Promise<unknown>) => void;
+}
+
+/** Where names that nobody chose come from. */
+export interface Ids {
+  /** A random UUID (version 4), never given before. */
+  uuid(): string;
+}

@@ -1,0 +1,45 @@
+import { createBlobDeletes, createBlobMounts, createBlobReads } from './blobs.ts';
+import type { RegistryDeps } from './deps.ts';
+import { createHealthChecks } from './health.ts';
+import { createManifestLookups } from './manifests/lookups.ts';
+import { createManifestWrites } from './manifests/writes.ts';
+import { createRepositoryProvisioning, createRepositoryReads } from './repositories.ts';
+import { createPullPath } from './resolve.ts';
+import { createTagReads } from './tags/reads.ts';
+import { createTagWrites } from './tags/writes.ts';
+import { createBlobUploads } from './uploads/sessions.ts';
+import { createBlobUploader } from './uploads/uploader.ts';
+
+/** What {@link createRegistry} gives. */
+export type Registry = ReturnType<typeof createRegistry>;
+
+/**
+ * The registry over its stores: the methods of `RegistryDataInterface` that are built, from one
+ * factory per concept. Making one is cheap; a request makes its own.
+ */
+export function createRegistry(deps: RegistryDeps) {
+  return {
+    ...createRepositoryReads(deps),
+    ...createTagReads(deps),
+    ...createTagWrites(deps),
+    ...createManifestLookups(deps),
+    ...createManifestWrites(deps),
+    ...createBlobReads(deps),
+    ...createBlobMounts(deps),
+    ...createBlobUploads(deps),
+  };
+}
+
+/** What the endpoints need beside the interface. */
+export type RegistryOperations = ReturnType<typeof createRegistryOperations>;
+
+/** The operations that stand beside the interface, from the same concepts. */
+export function createRegistryOperations(deps: RegistryDeps) {
+  return {
+    ...createPullPath(deps),
+    ...createRepositoryProvisioning(deps),
+    ...createBlobDeletes(deps),
+    ...createBlobUploader(deps),
+    ...createHealthChecks(deps),
+  };
+}

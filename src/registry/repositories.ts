@@ -1,0 +1,59 @@
+import { RegistryError } from '../model/errors.ts';
+import type { RepositoryName } from '../model/names.ts';
+import type { RepositoryRef } from '../model/references.ts';
+import {
+  insertNamespaceStatement,
+  insertRepositoryStatement,
+  repositoryByNameStatement,
+} from '../storage/d1/repositories.ts';
+import type { RegistryDeps } from './deps.ts';
+import type { RepositoryReads } from './interface.ts';
+
+/** Looks repositories up. */
+export function createRepositoryReads({ database }: RegistryDeps): RepositoryReads {
+  return {
+    async lookupRepository(namespace, name, { kind, raiseOnError = false } = {}) {
+      const found = await database.firstAnywhere(
+        repositoryByNameStatement({ namespace, repository: name }),
+      );
+      if (found !== null && (kind === undefined || found.kind === kind)) {
+        return found;
+      }
+      if (raiseOnError) {
+        throw new RegistryError('RepositoryNotFound', { name: `${namespace}/${name}` });
+      }
+      return null;
+    },
+  };
+}
+
+/** Makes repositories. */
+export interface RepositoryProvisioning {
+  /**
+   * The repository of this name, made if there is none, and its namespace with it. Whether the
+   * caller may make either is the caller's to ask. Null: one of this name is being deleted.
+   */
+  ensureRepository(
+    name: RepositoryName,
+    options?: { readonly visibility?: 'public' | 'private' },
+  ): Promise<RepositoryRef | null>;
+}
+
+export function createRepositoryProvisioning({
+  database,
+  settings,
+}: RegistryDeps): RepositoryProvisioning {
+  return {
+    async ensureRepository(name, { visibility = 'private' } = {}) {
+      const [, , found] = await database.primary.batch([
+        insertNamespaceStatement({
+          namespace: name.namespace,
+          removedTagExpirationSec: settings.removedTagExpirationSec,
+        }),
+        insertRepositoryStatement({ ...name, visibility }),
+        repositoryByNameStatement({ ...name }),
+      ]);
+      return found[0] ?? null;
+    },
+  };
+}

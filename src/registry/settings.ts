@@ -1,0 +1,44 @@
+import {
+  BLOB_BYTES_MAX,
+  PUSH_LEASE_SEC,
+  PUSH_TEMP_TAG_SEC,
+  TIME_MACHINE_WINDOW_SEC_DEFAULT,
+  UPLOAD_CHUNK_BYTES_MAX,
+} from '../model/limits.ts';
+
+/** What an operator decides about the domain. Each is a Worker variable, in upper case. */
+export interface RegistrySettings {
+  /** Whether immutable tags are protected. Off, the flag is kept but ignored. */
+  readonly immutableTags: boolean;
+  /** Whether a tag may be immutable and have an end. */
+  readonly immutableTagsCanExpire: boolean;
+  /** Whether an index may be pushed before its children. */
+  readonly sparseIndex: boolean;
+  /** Whether signatures end with the last tag of what they sign. */
+  readonly cosignCascade: boolean;
+  /** Whether deleting the tag of an index ends the temporary tags of its children. */
+  readonly resetChildManifestExpiration: boolean;
+  /** How long a manifest pushed by digest is kept without a tag, in seconds. */
+  readonly pushTempTagExpirationSec: number;
+  /** How long a committed or mounted blob is kept without a manifest, in seconds. */
+  readonly pushLeaseSec: number;
+  /** The largest blob, in bytes. */
+  readonly maxBlobBytes: number;
+  /** The largest chunk that clients are told to send, in bytes. */
+  readonly uploadChunkBytesMax: number;
+  /** The time machine's window of new namespaces, in seconds. */
+  readonly removedTagExpirationSec: number;
+}
+
+export const DEFAULT_SETTINGS: RegistrySettings = {
+  immutableTags: true,
+  immutableTagsCanExpire: false,
+  sparseIndex: false,
+  cosignCascade: true,
+  resetChildManifestExpiration: false,
+  pushTempTagExpirationSec: PUSH_TEMP_TAG_SEC,
+  pushLeaseSec: PUSH_LEASE_SEC,
+  maxBlobBytes: BLOB_BYTES_MAX,
+  uploadChunkBytesMax: UPLOAD_CHUNK_BYTES_MAX,
+  removedTagExpirationSec: TIME_MACHINE_WINDOW_SEC_DEFAULT,
+};

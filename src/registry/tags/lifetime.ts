@@ -1,0 +1,63 @@
+import {
+  EXPIRES_AFTER_LABEL,
+  IMMUTABLE_LABEL,
+  effectiveLabel,
+  isImmutableLabelValue,
+  parseExpiresAfter,
+} from '../../image/labels.ts';
+import { MS_PER_SECOND } from '../../model/time.ts';
+import type { ActingLabels } from '../../storage/d1/manifests.ts';
+import type { ImmutabilityPolicy } from '../../storage/d1/policies.ts';
+import type { RegistrySettings } from '../settings.ts';
+import { locksTag } from './policies.ts';
+
+/** What a new generation of a tag gets from its manifest and from the policies in scope. */
+export interface GenerationTraits {
+  /** How long it lives, in milliseconds; null: without end. */
+  readonly lifetimeMs: number | null;
+  readonly immutable: boolean;
+}
+
+export interface GenerationSource {
+  readonly tagName: string;
+  readonly nowMs: number;
+  /** The labels of the manifest itself. */
+  readonly own: ActingLabels;
+  /** Those of each linked child; empty for a manifest that is no list. */
+  readonly children: readonly ActingLabels[];
+  readonly policies: readonly ImmutabilityPolicy[];
+}
+
+/**
+ * The traits of a new generation. One function serves the first push, a push of a known manifest
+ * and a move, so that all tags of one manifest are treated alike.
+ */
+export function generationTraits(
+  source: GenerationSource,
+  settings: RegistrySettings,
+): GenerationTraits {
+  const { tagName, nowMs, own, children, policies } = source;
+  const immutableValue = effectiveLabel(
+    own.immutable,
+    children.map((child) => child.immutable),
+    IMMUTABLE_LABEL,
+  );
+  const immutable =
+    settings.immutableTags &&
+    ((immutableValue !== null && isImmutableLabelValue(immutableValue)) ||
+      locksTag(policies, tagName));
+  if (immutable && !settings.immutableTagsCanExpire) {
+    return { lifetimeMs: null, immutable };
+  }
+  const expiresAfter = effectiveLabel(
+    own.expiresAfter,
+    children.map((child) => child.expiresAfter),
+    EXPIRES_AFTER_LABEL,
+  );
+  const seconds = expiresAfter === null ? null : parseExpiresAfter(expiresAfter);
+  const lifetimeMs = seconds === null ? null : seconds * MS_PER_SECOND;
+  return {
+    lifetimeMs: lifetimeMs !== null && Number.isSafeInteger(nowMs + lifetimeMs) ? lifetimeMs : null,
+    immutable,
+  };
+}

@@ -1,0 +1,98 @@
+import { isSignatureTagName } from '../../model/names.ts';
+import {
+  assertEpochsStatement,
+  assertLabelFingerprintStatement,
+  assertRepositoryLiveStatement,
+  assertTagMutableStatement,
+  type LabelFingerprint,
+} from '../../storage/d1/assertions.ts';
+import type { Batch, BatchSlot } from '../../storage/d1/batch.ts';
+import { lowerHintOnRetargetStatement } from '../../storage/d1/gc-hints.ts';
+import type { WriteScope } from '../../storage/d1/policies.ts';
+import {
+  cascadeOnMoveStatement,
+  freeSlotStatement,
+  insertTagStatement,
+  raiseTagsGenerationStatement,
+} from '../../storage/d1/tag-lifetimes.ts';
+import type { RegistrySettings } from '../settings.ts';
+import type { GenerationTraits } from './lifetime.ts';
+
+/** A tag's name, the manifest of the repository that it shall point to, and since when. */
+export interface Retarget extends GenerationTraits {
+  readonly repositoryId: number;
+  readonly tagName: string;
+  readonly digest: string;
+  readonly nowMs: number;
+  readonly reversion: boolean;
+}
+
+/** What the decision to retarget was read from; the batch asserts that it still holds. */
+export interface RetargetGrounds {
+  readonly scope: WriteScope;
+  readonly fingerprint: LabelFingerprint;
+  /** JSON list of the digests of the manifest's children. */
+  readonly childDigests: string;
+}
+
+/** Adds what must hold for a retarget; the statements that write come after all assertions. */
+export function addRetargetAssertions(
+  batch: Batch,
+  retarget: Retarget,
+  { grounds, settings }: { grounds: RetargetGrounds; settings: RegistrySettings },
+): void {
+  const { repositoryId, tagName, digest, nowMs } = retarget;
+  const { scope, fingerprint, childDigests } = grounds;
+  batch.add(assertRepositoryLiveStatement({ repositoryId }));
+  if (settings.immutableTags) {
+    batch.add(assertTagMutableStatement({ repositoryId, tagName, nowMs }));
+    batch.add(
+      assertEpochsStatement({
+        repositoryId,
+        repositoryEpoch: scope.repositoryEpoch,
+        namespaceEpoch: scope.namespaceEpoch,
+      }),
+    );
+  }
+  batch.add(
+    assertLabelFingerprintStatement({ repositoryId, digest, childDigests, ...fingerprint }),
+  );
+}
+
+/**
+ * Adds the statements that end the generation a name has and begin the next, in this order: the
+ * slot is freed before it is taken, and what depends on the old row stands before it is ended.
+ */
+export function addRetarget(
+  batch: Batch,
+  retarget: Retarget,
+  settings: RegistrySettings,
+): BatchSlot<{ tagId: number }> {
+  const { repositoryId, tagName, digest, nowMs, lifetimeMs } = retarget;
+  if (settings.cosignCascade && !isSignatureTagName(tagName)) {
+    batch.add(
+      cascadeOnMoveStatement({
+        repositoryId,
+        tagName,
+        digest,
+        nowMs,
+        enforceImmutability: Number(settings.immutableTags),
+      }),
+    );
+  }
+  batch.add(lowerHintOnRetargetStatement({ repositoryId, tagName, nowMs, lifetimeMs }));
+  batch.add(freeSlotStatement({ repositoryId, tagName, nowMs }));
+  const inserted = batch.add(
+    insertTagStatement({
+      repositoryId,
+      tagName,
+      digest,
+      nowMs,
+      lifetimeMs,
+      reversion: Number(retarget.reversion),
+      immutable: Number(retarget.immutable),
+    }),
+  );
+  batch.add(raiseTagsGenerationStatement({ repositoryId }));
+  return inserted;
+}

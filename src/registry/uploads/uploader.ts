@@ -1,0 +1,77 @@
+import type { Blob, BlobUpload } from '../../model/datatypes.ts';
+import type { RepositoryName } from '../../model/names.ts';
+import type { RepositoryRef } from '../../model/references.ts';
+import { repositoryByNameStatement } from '../../storage/d1/repositories.ts';
+import { insertUploadByNameStatement, uploadByNameStatement } from '../../storage/d1/uploads.ts';
+import type { RegistryDeps } from '../deps.ts';
+import { cancelUpload } from './cancel.ts';
+import { appendChunk, type Chunk } from './chunk.ts';
+import { type Closing, finishUpload, uploadWhole, type WholeBody } from './finish.ts';
+import { sendAgain } from './send-again.ts';
+import { newUpload } from './sessions.ts';
+
+/**
+ * Receives blobs: the bytes into R2, what they are into D1. Beside the interface, whose upload
+ * methods are about rows. Uploads are reached by their repository's name, which saves a look-up
+ * each time; null means that there is no such repository, or no such upload in it.
+ *
+ * An upload is `open`, or held by one writer's claim while it is `writing` a chunk or `committing`;
+ * it ends as a blob or cancelled. Bytes pass through the Worker once and in bounded memory.
+ */
+export interface BlobUploader {
+  /** Begins an upload; none where the repository's state takes no pushes. */
+  startUpload(
+    name: RepositoryName,
+  ): Promise<{ readonly repository: RepositoryRef; readonly upload: BlobUpload | null } | null>;
+  /** An upload as its row has it. */
+  uploadStatus(name: RepositoryName, uploadId: string): Promise<BlobUpload | null>;
+  /**
+   * Appends a body. What was received before stays as it was if the body fails.
+   * Errors: UploadRange, UploadConflict, BlobTooLarge (cancels), BodyLength.
+   */
+  appendChunk(name: RepositoryName, uploadId: string, chunk: Chunk): Promise<BlobUpload | null>;
+  /**
+   * Ends an upload, with a last body or none, as the blob of a digest leased to its repository.
+   * Errors: those of a chunk; DigestMismatch (cancels).
+   */
+  finishUpload(name: RepositoryName, uploadId: string, closing: Closing): Promise<Blob | null>;
+  /**
+   * Receives a blob whose length and digest are known in one go; R2 itself checks the digest.
+   * Errors: DigestMismatch, BlobTooLarge, BodyLength.
+   */
+  uploadWhole(name: RepositoryName, whole: WholeBody): Promise<Blob | null>;
+  /** Gives an upload up; false if there is none. */
+  cancelUpload(name: RepositoryName, uploadId: string): Promise<boolean>;
+}
+
+export function createBlobUploader(deps: RegistryDeps): BlobUploader {
+  const { database, ids } = deps;
+  const find = (name: RepositoryName, uploadId: string) =>
+    database.primary.first(uploadByNameStatement({ ...name, uploadId }));
+  return {
+    startUpload: (name) =>
+      sendAgain(async () => {
+        const values = newUpload(ids.uuid(), { storageMetadata: {}, deps });
+        const [inserted, repositories] = await database.primary.batch([
+          insertUploadByNameStatement({ ...values, ...name }),
+          repositoryByNameStatement({ ...name }),
+        ]);
+        const [repository] = repositories;
+        return repository ? { repository, upload: inserted[0]?.snapshot ?? null } : null;
+      }),
+    uploadStatus: async (name, uploadId) => (await find(name, uploadId))?.snapshot ?? null,
+    appendChunk: (name, uploadId, chunk) => appendChunk({ name, uploadId }, chunk, deps),
+    finishUpload: (name, uploadId, closing) => finishUpload({ name, uploadId }, closing, deps),
+    uploadWhole: (name, whole) => uploadWhole(name, whole, deps),
+    async cancelUpload(name, uploadId) {
+      const found = await find(name, uploadId);
+      return found !== null && cancelUpload({ uploadId, onlyClaim: null }, deps);
+    },
+  };
+}
+
+/** Which upload a request is about. */
+export interface UploadAddress {
+  readonly name: RepositoryName;
+  readonly uploadId: string;
+}
