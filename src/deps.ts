@@ -1,0 +1,67 @@
+import type { AuthDeps } from './http/auth/dependencies.ts';
+import { administratorRights } from './http/auth/rights.ts';
+import { describeError, log } from './http/log.ts';
+import type { RequestScope } from './http/scope.ts';
+import { type Clock, epochMs } from './model/time.ts';
+import type { RegistryDeps } from './registry/deps.ts';
+import { createRegistry, createRegistryOperations } from './registry/index.ts';
+import type { Settings } from './settings.ts';
+import { openDatabase } from './storage/d1/database.ts';
+import { openCache } from './storage/kv/cache.ts';
+import { Meter } from './storage/meter.ts';
+import { openBlobStore } from './storage/r2/blob-store.ts';
+
+/** The bindings and secrets; nothing else reads them. */
+type Bindings = Pick<Env, 'DB' | 'BUCKET' | 'CACHE'>;
+type Secrets = Partial<Pick<Env, 'ADMIN_PASSWORD' | 'TOKEN_SIGNING_KEY'>>;
+
+const systemClock: Clock = { nowMs: () => epochMs(Date.now()) };
+const randomIds = { uuid: () => crypto.randomUUID() };
+
+/** What authentication needs. Secrets that are missing are told of when they are first needed. */
+export function authDeps(env: Secrets, { tokenTtlSec }: Settings): AuthDeps {
+  return {
+    adminPassword: env.ADMIN_PASSWORD,
+    tokenSigningKey: env.TOKEN_SIGNING_KEY,
+    tokenTtlSec,
+    clock: systemClock,
+    rights: administratorRights,
+  };
+}
+
+/** What goes wrong beside or after an answer, and so changes none. */
+function report(error: unknown): void {
+  log('error', { event: 'background', error: describeError(error) });
+}
+
+/** Opens the registry for one request over the Worker's bindings. */
+export function openScope(
+  { DB, BUCKET, CACHE }: Bindings,
+  options: {
+    readonly settings: Settings;
+    readonly bookmark: string | null;
+    readonly context: Pick<ExecutionContext, 'waitUntil'>;
+  },
+): RequestScope {
+  const { settings, bookmark, context } = options;
+  const meter = new Meter();
+  const { readConsistency } = settings;
+  const deps: RegistryDeps = {
+    database: openDatabase(DB, { meter, readConsistency, bookmark }),
+    blobStore: openBlobStore(BUCKET, meter),
+    cache: openCache(CACHE, { meter, onFailure: report }),
+    clock: systemClock,
+    ids: randomIds,
+    settings: settings.registry,
+    defer: (work) => {
+      context.waitUntil(work.catch(report));
+    },
+  };
+  return {
+    registry: createRegistry(deps),
+    operations: createRegistryOperations(deps),
+    settings: settings.registry,
+    usage: meter.usage,
+    bookmark: () => deps.database.bookmark(),
+  };
+}

@@ -1,0 +1,14 @@
+import type { Clock } from '../../model/time.ts';
+import type { RepositoryRights } from './rights.ts';
+
+/** What authentication needs from outside. The secrets are checked when they are first needed. */
+export interface AuthDeps {
+  /** The secret `ADMIN_PASSWORD`. */
+  readonly adminPassword: string | undefined;
+  /** The secret `TOKEN_SIGNING_KEY`: a private EC P-256 key, a JWK as JSON text. */
+  readonly tokenSigningKey: string | undefined;
+  /** How long a token is good for, in seconds: 60 to 3660. */
+  readonly tokenTtlSec: number;
+  readonly clock: Clock;
+  readonly rights: RepositoryRights;
+}

@@ -1,0 +1,93 @@
+import { Hono } from 'hono';
+
+import { MS_PER_SECOND } from '../../model/time.ts';
+import { OciError } from '../oci/errors.ts';
+import { ANONYMOUS, type Subject } from './actor.ts';
+import { type Origin, requestOrigin, unauthorized } from './challenge.ts';
+import { identify, parseAuthorization, requireAdminPassword } from './credentials.ts';
+import type { AuthDeps } from './dependencies.ts';
+import type { RepositoryRights } from './rights.ts';
+import { type RepositoryScope, parseScopes, permits } from './scopes.ts';
+import { type MintedToken, mintToken } from './token.ts';
+
+/** Docker's token response; OAuth clients read `access_token`, which is the same token. */
+interface TokenResponse {
+  readonly token: string;
+  readonly access_token: string;
+  /** Seconds. */
+  readonly expires_in: number;
+  /** RFC 3339. */
+  readonly issued_at: string;
+}
+
+const ALLOWED_METHODS = 'GET, HEAD';
+
+/**
+ * The token endpoint, to be mounted at `/v2/auth` (Docker Registry v2 authentication). `GET` with
+ * Basic credentials and `scope` parameters gives a token for as much of the scopes as the caller
+ * may have; what is not allowed is left out and never an error. Nothing is written.
+ *
+ * Refuses with 401 `UNAUTHORIZED` bad credentials, and none where no scope is asked for (a login
+ * probe); with 400 `NAME_INVALID` or `UNSUPPORTED` a bad scope; with 405 `UNSUPPORTED` any other
+ * method: containerd and buildkit try OAuth's form of `POST` first, and fall back to `GET` then.
+ */
+export function tokenEndpoint(deps: AuthDeps): Hono {
+  const app = new Hono({ strict: false });
+  app.get('/', async (c) => {
+    c.header('Cache-Control', 'no-cache, no-store, must-revalidate');
+    requireAdminPassword(deps);
+    const origin = requestOrigin(c.req.url);
+    const parameters = c.req.queries('scope') ?? [];
+    const subject = await identifyCaller(c.req.header('Authorization'), { deps, origin });
+    const scopes = parseScopes(parameters, origin.host);
+    if (subject.kind === 'anonymous' && parameters.every((text) => text.trim() === '')) {
+      throw unauthorized(origin);
+    }
+    const access = await grant(scopes, { subject, rights: deps.rights });
+    return c.json(tokenResponse(await mintToken({ service: origin.host, subject, access }, deps)));
+  });
+  app.all('/', () => {
+    throw new OciError(
+      405,
+      { code: 'UNSUPPORTED', message: 'a token is asked for with GET' },
+      { Allow: ALLOWED_METHODS },
+    );
+  });
+  return app;
+}
+
+async function identifyCaller(
+  header: string | undefined,
+  { deps, origin }: { readonly deps: AuthDeps; readonly origin: Origin },
+): Promise<Subject> {
+  if (header === undefined) {
+    return ANONYMOUS;
+  }
+  const credentials = parseAuthorization(header);
+  const subject = credentials?.kind === 'basic' ? await identify(credentials, deps) : null;
+  if (subject === null) {
+    throw unauthorized(origin, { message: 'invalid user name or password' });
+  }
+  return subject;
+}
+
+async function grant(
+  scopes: readonly RepositoryScope[],
+  { subject, rights }: { readonly subject: Subject; readonly rights: RepositoryRights },
+): Promise<readonly RepositoryScope[]> {
+  return await Promise.all(
+    scopes.map(async (scope) => {
+      const allowed = await rights(subject, scope.repository);
+      return { ...scope, actions: scope.actions.filter((action) => permits(allowed, action)) };
+    }),
+  );
+}
+
+function tokenResponse({ token, issuedAt, expiresInSec }: MintedToken): TokenResponse {
+  return {
+    token,
+    access_token: token,
+    expires_in: expiresInSec,
+    issued_at: new Date(issuedAt * MS_PER_SECOND).toISOString(),
+  };
+}

@@ -1,0 +1,89 @@
+import type { Context } from 'hono';
+
+import type { Blob } from '../../model/datatypes.ts';
+import type { Digest } from '../../model/digest.ts';
+import { mayPush, requireAccess } from '../auth/middleware.ts';
+import type { AppEnv } from '../scope.ts';
+import { OciError } from './errors.ts';
+import { parseRange, requireDigest } from './params.ts';
+import { nameUnknown, requireRepository, requireWritable } from './repositories.ts';
+
+type BlobContext = Context<AppEnv, '/v2/:name/blobs/:digest'>;
+
+/** A digest names the same bytes for ever. */
+const BLOB_CACHE_CONTROL = 'max-age=31536000, no-transform';
+
+/** end-2: a blob, or a part of it. */
+export async function getBlob(c: BlobContext): Promise<Response> {
+  const name = await requireAccess(c, { name: c.req.param('name'), action: 'pull' });
+  const digest = requireDigest(c.req.param('digest'));
+  const { operations } = c.var.scope;
+  const isHead = c.req.method === 'HEAD';
+  // A pusher that is told a blob is there will not send it, so it must be there until it is named.
+  const resolved =
+    isHead && (await mayPush(c, name))
+      ? await operations.resolveBlobForPush(name, digest)
+      : await operations.resolveBlob(name, digest);
+  if (resolved === null) {
+    throw nameUnknown(name);
+  }
+  const { blob } = resolved;
+  if (blob === null) {
+    throw blobUnknown(digest);
+  }
+  return isHead ? c.body(null, 200, headersOf(blob)) : sendBlob(c, blob);
+}
+
+async function sendBlob(c: BlobContext, blob: Blob): Promise<Response> {
+  const { operations } = c.var.scope;
+  const size = blob.compressedSize;
+  const range = parseRange(c.req.header('Range'), size);
+  if (range.kind === 'unsatisfiable') {
+    return c.body(null, 416, { 'Content-Range': `bytes */${size}` });
+  }
+  const body = await operations.openBlob(blob, range.kind === 'whole' ? undefined : range);
+  if (body === null) {
+    throw blobUnknown(blob.digest);
+  }
+  if (range.kind === 'whole') {
+    return c.body(body, 200, headersOf(blob));
+  }
+  const { offset, length } = range;
+  return c.body(body, 206, {
+    ...headersOf(blob),
+    'Content-Length': String(length),
+    'Content-Range': `bytes ${offset}-${offset + length - 1}/${size}`,
+  });
+}
+
+function headersOf(blob: Blob): Record<string, string> {
+  return {
+    'Content-Type': 'application/octet-stream',
+    'Content-Length': String(blob.compressedSize),
+    'Docker-Content-Digest': blob.digest,
+    'Accept-Ranges': 'bytes',
+    'Cache-Control': BLOB_CACHE_CONTROL,
+    ETag: `"${blob.digest}"`,
+  };
+}
+
+/** end-10: takes a blob out of a repository. */
+export async function deleteBlob(c: BlobContext): Promise<Response> {
+  const name = await requireAccess(c, { name: c.req.param('name'), action: 'push' });
+  const digest = requireDigest(c.req.param('digest'));
+  const { scope } = c.var;
+  const repository = await requireRepository(name, scope);
+  requireWritable(repository);
+  if ((await scope.operations.unlinkRepoBlob(repository, digest)) === null) {
+    throw blobUnknown(digest);
+  }
+  return c.body(null, 202);
+}
+
+function blobUnknown(digest: Digest): OciError {
+  return new OciError(404, {
+    code: 'BLOB_UNKNOWN',
+    message: 'the repository does not have this blob',
+    detail: { digest },
+  });
+}

@@ -1,0 +1,132 @@
+import type { AnyRegistryError } from '../../model/errors.ts';
+
+/** The distribution-spec's error codes, and the two that its implementations use for 5xx. */
+export type OciErrorCode =
+  | 'BLOB_UNKNOWN'
+  | 'BLOB_UPLOAD_INVALID'
+  | 'BLOB_UPLOAD_UNKNOWN'
+  | 'DIGEST_INVALID'
+  | 'MANIFEST_BLOB_UNKNOWN'
+  | 'MANIFEST_INVALID'
+  | 'MANIFEST_UNKNOWN'
+  | 'NAME_INVALID'
+  | 'NAME_UNKNOWN'
+  | 'SIZE_INVALID'
+  | 'UNAUTHORIZED'
+  | 'DENIED'
+  | 'UNSUPPORTED'
+  | 'TOOMANYREQUESTS'
+  | 'UNKNOWN'
+  | 'UNAVAILABLE';
+
+export interface OciErrorEntry {
+  readonly code: OciErrorCode;
+  readonly message: string;
+  readonly detail?: unknown;
+}
+
+/** A refusal in the form of the distribution-spec: an HTTP status and one or more entries. */
+export class OciError extends Error {
+  readonly status: number;
+  readonly entries: readonly OciErrorEntry[];
+  readonly headers: Readonly<Record<string, string>>;
+
+  constructor(
+    status: number,
+    entry: OciErrorEntry | readonly OciErrorEntry[],
+    headers: Readonly<Record<string, string>> = {},
+  ) {
+    const entries = Array.isArray(entry)
+      ? (entry as readonly OciErrorEntry[])
+      : [entry as OciErrorEntry];
+    super(entries.map(({ message }) => message).join('; '));
+    this.name = 'OciError';
+    this.status = status;
+    this.entries = entries;
+    this.headers = headers;
+  }
+}
+
+/** The domain's refusal as the distribution-spec says it; every code has an arm. */
+export function toOciError(error: AnyRegistryError): OciError {
+  const { message } = error;
+  switch (error.code) {
+    case 'RepositoryNotFound':
+      return new OciError(404, { code: 'NAME_UNKNOWN', message });
+    case 'TagNotFound':
+    case 'ManifestNotFound':
+      return new OciError(404, { code: 'MANIFEST_UNKNOWN', message });
+    case 'TagNameInvalid':
+      return manifestInvalid(400, { message, detail: { reason: 'TAG_INVALID' } });
+    case 'TagImmutable':
+      return denied(409, {
+        message,
+        detail: { reason: 'TAG_IMMUTABLE', tag: error.detail.tagName },
+      });
+    case 'ManifestInvalid':
+      return manifestInvalid(400, { message, detail: { reason: error.detail.reason } });
+    case 'ManifestTypeUnsupported':
+      return manifestInvalid(415, { message });
+    case 'ManifestTooLarge':
+      return manifestInvalid(413, { message, detail: { maxBytes: error.detail.maxBytes } });
+    case 'BlobUnknown':
+      return new OciError(
+        400,
+        error.detail.digests.map((digest) => ({
+          code: 'MANIFEST_BLOB_UNKNOWN',
+          message: 'the repository does not have this content',
+          detail: { digest },
+        })),
+      );
+    case 'DigestMismatch':
+      return new OciError(400, { code: 'DIGEST_INVALID', message });
+    case 'RetargetFailed':
+      return error.detail.reason === 'repository-gone'
+        ? new OciError(404, { code: 'NAME_UNKNOWN', message })
+        : new OciError(404, { code: 'MANIFEST_UNKNOWN', message });
+    case 'UploadConflict':
+      return new OciError(409, { code: 'BLOB_UPLOAD_INVALID', message });
+    case 'UploadRange':
+      return new OciError(416, { code: 'BLOB_UPLOAD_INVALID', message });
+    case 'BlobTooLarge':
+      return new OciError(413, {
+        code: 'SIZE_INVALID',
+        message,
+        detail: { maxBytes: error.detail.maxBytes },
+      });
+    case 'BodyLength':
+      return new OciError(400, { code: 'SIZE_INVALID', message });
+    case 'BlobInUse':
+      return denied(405, {
+        message,
+        detail: {
+          reason: 'BLOB_IN_USE',
+          manifest: error.detail.manifestDigest,
+          restorableUntil: toRfc3339(error.detail.restorableUntilMs),
+        },
+      });
+    case 'UnknownLocation':
+      return new OciError(400, { code: 'BLOB_UPLOAD_INVALID', message });
+    case 'Conflict':
+      return new OciError(429, { code: 'TOOMANYREQUESTS', message }, { 'Retry-After': '1' });
+  }
+}
+
+interface Refusal {
+  readonly message: string;
+  readonly detail?: unknown;
+}
+
+/** 403, 405 or 409 `DENIED`: the request is understood and will not be done. */
+export function denied(status: 403 | 405 | 409, refusal: Refusal): OciError {
+  return new OciError(status, { code: 'DENIED', ...refusal });
+}
+
+/** 400, 413 or 415 `MANIFEST_INVALID`. */
+function manifestInvalid(status: 400 | 413 | 415, refusal: Refusal): OciError {
+  return new OciError(status, { code: 'MANIFEST_INVALID', ...refusal });
+}
+
+function toRfc3339(timeMs: number | null): string | null {
+  return timeMs === null ? null : new Date(timeMs).toISOString();
+}

@@ -1,0 +1,180 @@
+import type { Context } from 'hono';
+
+import { parseManifest } from '../../image/parse.ts';
+import type { Bytes } from '../../model/bytes.ts';
+import type { Digest } from '../../model/digest.ts';
+import { RegistryError } from '../../model/errors.ts';
+import { MANIFEST_BYTES_MAX } from '../../model/limits.ts';
+import type { RepositoryName } from '../../model/names.ts';
+import { requireAccess } from '../auth/middleware.ts';
+import type { AppEnv, RequestScope } from '../scope.ts';
+import { denied, OciError } from './errors.ts';
+import { parseReference, type Reference } from './params.ts';
+import {
+  nameUnknown,
+  repositoryForPush,
+  requireRepository,
+  requireWritable,
+} from './repositories.ts';
+
+type ManifestContext = Context<AppEnv, '/v2/:name/manifests/:reference'>;
+
+/** end-3: a manifest by tag or digest, byte for byte as it was pushed. */
+export async function getManifest(c: ManifestContext): Promise<Response> {
+  const name = await requireAccess(c, { name: c.req.param('name'), action: 'pull' });
+  const reference = parseReference(c.req.param('reference'));
+  const withBytes = c.req.method !== 'HEAD';
+  const found = await resolve(name, reference, { scope: c.var.scope, withBytes });
+  const { info, bytes } = found;
+  const headers = {
+    'Content-Type': info.mediaType,
+    'Content-Length': String(info.sizeBytes),
+    'Docker-Content-Digest': info.digest,
+    ETag: `"${info.digest}"`,
+    // Clients compute digests over what they receive; nothing between may change it.
+    'Cache-Control': 'no-transform',
+  };
+  return bytes === null ? c.body(null, 200, headers) : c.body(bytes, 200, headers);
+}
+
+async function resolve(
+  name: RepositoryName,
+  reference: Reference,
+  { scope, withBytes }: { scope: RequestScope; withBytes: boolean },
+) {
+  if (reference.kind === 'digest') {
+    const { digest } = reference;
+    const resolved = await scope.operations.resolveManifest(name, digest, { withBytes });
+    if (resolved === null) {
+      throw nameUnknown(name);
+    }
+    if (resolved.manifest === null) {
+      throw new RegistryError('ManifestNotFound', { digest });
+    }
+    return resolved.manifest;
+  }
+  const { tagName } = reference;
+  const resolved = await scope.operations.resolveTag(name, tagName, { withBytes });
+  if (resolved === null) {
+    throw nameUnknown(name);
+  }
+  if (resolved.manifest === null) {
+    throw resolved.hasEnded ? tagExpired(tagName) : new RegistryError('TagNotFound', { tagName });
+  }
+  return resolved.manifest;
+}
+
+function tagExpired(tagName: string): OciError {
+  return new OciError(404, {
+    code: 'MANIFEST_UNKNOWN',
+    message:
+      `tag '${tagName}' was deleted or has expired; ` +
+      'it may be restored while its repository keeps it',
+    detail: { reason: 'TAG_EXPIRED' },
+  });
+}
+
+/** end-7a: stores a manifest under a tag or by its digest. */
+export async function putManifest(c: ManifestContext): Promise<Response> {
+  const asked = c.req.param('name');
+  const name = await requireAccess(c, { name: asked, action: 'push' });
+  const reference = c.req.param('reference');
+  const isDigest = reference.includes(':');
+  const bytes = await readBody(c.req.raw.body, MANIFEST_BYTES_MAX);
+  const parsed = await parseManifest(bytes, {
+    contentType: c.req.header('Content-Type') ?? null,
+    reference: isDigest ? reference : null,
+  });
+  const { scope } = c.var;
+  const repository = await repositoryForPush(name, scope);
+  const raiseOnError = { raiseOnError: true };
+  if (isDigest) {
+    const { pushTempTagExpirationSec } = scope.settings;
+    await scope.registry.createManifestWithTempTag(
+      repository,
+      parsed,
+      pushTempTagExpirationSec,
+      raiseOnError,
+    );
+  } else {
+    await scope.registry.createManifestAndRetargetTag(repository, parsed, reference, raiseOnError);
+  }
+  return c.body(null, 201, {
+    Location: `/v2/${asked}/manifests/${parsed.digest}`,
+    'Docker-Content-Digest': parsed.digest,
+    ...(parsed.subject === null ? {} : { 'OCI-Subject': parsed.subject.digest }),
+  });
+}
+
+/** The body in memory. Counted while it comes, because clients may not announce its length. */
+async function readBody(body: ReadableStream<Uint8Array> | null, maxBytes: number): Promise<Bytes> {
+  const chunks: Uint8Array[] = [];
+  let length = 0;
+  for await (const chunk of body ?? []) {
+    length += chunk.byteLength;
+    if (length > maxBytes) {
+      throw new RegistryError('ManifestTooLarge', { maxBytes });
+    }
+    chunks.push(chunk);
+  }
+  const bytes = new Uint8Array(length);
+  let offset = 0;
+  for (const chunk of chunks) {
+    bytes.set(chunk, offset);
+    offset += chunk.byteLength;
+  }
+  return bytes;
+}
+
+/** end-9: ends a tag, or all tags of a digest. */
+export async function deleteManifest(c: ManifestContext): Promise<Response> {
+  const name = await requireAccess(c, { name: c.req.param('name'), action: 'push' });
+  const reference = parseReference(c.req.param('reference'));
+  return reference.kind === 'tag'
+    ? deleteByTag(c, { name, tagName: reference.tagName })
+    : deleteByDigest(c, { name, digest: reference.digest });
+}
+
+async function deleteByTag(
+  c: ManifestContext,
+  { name, tagName }: { name: RepositoryName; tagName: string },
+): Promise<Response> {
+  const { scope } = c.var;
+  const repository = await requireRepository(name, scope);
+  requireWritable(repository);
+  const deleted = await scope.registry.deleteTag(repository, tagName);
+  if (deleted === null) {
+    throw new RegistryError('TagNotFound', { tagName });
+  }
+  return c.body(null, 202);
+}
+
+async function deleteByDigest(
+  c: ManifestContext,
+  { name, digest }: { name: RepositoryName; digest: Digest },
+): Promise<Response> {
+  const { scope } = c.var;
+  const resolved = await scope.operations.resolveManifest(name, digest, { withBytes: false });
+  if (resolved === null) {
+    throw nameUnknown(name);
+  }
+  requireWritable(resolved.repository);
+  if (resolved.manifest === null) {
+    throw new RegistryError('ManifestNotFound', { digest });
+  }
+  const { tags, hiddenEnded, stillAvailable } = await scope.registry.deleteTagsForManifest(
+    resolved.manifest.info,
+  );
+  if (tags.length + hiddenEnded > 0) {
+    return c.body(null, 202, stillAvailable ? { Warning: HELD_BY_INDEX } : {});
+  }
+  throw stillAvailable
+    ? denied(405, {
+        message: 'an index holds the manifest; delete the index first',
+        detail: { reason: 'MANIFEST_IN_USE' },
+      })
+    : new RegistryError('ManifestNotFound', { digest });
+}
+
+const HELD_BY_INDEX =
+  '299 - "the tags are gone, but an index holds the manifest: it can still be pulled by digest"';

@@ -1,0 +1,27 @@
+import type { Usage } from '../model/usage.ts';
+import type { Registry, RegistryOperations } from '../registry/index.ts';
+import type { RegistrySettings } from '../registry/settings.ts';
+import type { AuthEnv, AuthVariables } from './auth/middleware.ts';
+
+/** The registry as one request has it. */
+export interface RequestScope {
+  readonly registry: Registry;
+  readonly operations: RegistryOperations;
+  readonly settings: RegistrySettings;
+  /** What the request asked of the stores so far. */
+  readonly usage: Readonly<Usage>;
+  /** What a later request sends back to read what this one wrote, or null. */
+  bookmark(): string | null;
+}
+
+/** What the app puts on the context of every request. */
+export interface AppVariables extends AuthVariables {
+  readonly scope: RequestScope;
+  readonly requestId: string;
+}
+export interface AppEnv extends AuthEnv {
+  Variables: AppVariables;
+}
+
+/** The header that carries the database's bookmark, both ways. */
+export const BOOKMARK_HEADER = 'Berth-Bookmark';

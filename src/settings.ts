@@ -1,0 +1,74 @@
+import { z } from 'zod';
+
+import { ConfigurationError } from './http/configuration-error.ts';
+import { TOKEN_TTL_SEC_DEFAULT } from './model/limits.ts';
+import { DEFAULT_SETTINGS, type RegistrySettings } from './registry/settings.ts';
+
+/** Everything that an operator decides by Worker variables. */
+export interface Settings {
+  readonly registry: RegistrySettings;
+  /** Whether pulls may read a replica near them, or everything reads the primary. */
+  readonly readConsistency: 'replica' | 'primary';
+  readonly tokenTtlSec: number;
+}
+
+const flag = (byDefault: boolean) =>
+  z
+    .enum(['true', 'false'])
+    .transform((text) => text === 'true')
+    .default(byDefault);
+const wholeNumber = (byDefault: number) =>
+  z
+    .string()
+    .regex(/^[1-9][0-9]{0,14}$/, 'expected a whole number above zero')
+    .transform(Number)
+    .default(byDefault);
+
+/** The variables by name. One that is not set has its default. */
+const variables = z.object({
+  IMMUTABLE_TAGS: flag(DEFAULT_SETTINGS.immutableTags),
+  IMMUTABLE_TAGS_CAN_EXPIRE: flag(DEFAULT_SETTINGS.immutableTagsCanExpire),
+  SPARSE_INDEX: flag(DEFAULT_SETTINGS.sparseIndex),
+  COSIGN_CASCADE: flag(DEFAULT_SETTINGS.cosignCascade),
+  RESET_CHILD_MANIFEST_EXPIRATION: flag(DEFAULT_SETTINGS.resetChildManifestExpiration),
+  PUSH_TEMP_TAG_EXPIRATION_SEC: wholeNumber(DEFAULT_SETTINGS.pushTempTagExpirationSec),
+  PUSH_LEASE_SEC: wholeNumber(DEFAULT_SETTINGS.pushLeaseSec),
+  MAX_BLOB_BYTES: wholeNumber(DEFAULT_SETTINGS.maxBlobBytes),
+  UPLOAD_CHUNK_BYTES_MAX: wholeNumber(DEFAULT_SETTINGS.uploadChunkBytesMax),
+  REMOVED_TAG_EXPIRATION_SEC: z
+    .string()
+    .regex(/^[0-9]{1,9}$/, 'expected a whole number')
+    .transform(Number)
+    .default(DEFAULT_SETTINGS.removedTagExpirationSec),
+  READ_CONSISTENCY: z.enum(['replica', 'primary']).default('replica'),
+  TOKEN_TTL_SEC: wholeNumber(TOKEN_TTL_SEC_DEFAULT),
+});
+
+/** Reads the settings from a Worker's environment. Throws `ConfigurationError` naming a bad one. */
+export function readSettings(environment: object): Settings {
+  const { data, error } = variables.safeParse(environment);
+  if (error !== undefined) {
+    const [issue] = error.issues;
+    const setting = String(issue?.path[0]);
+    throw new ConfigurationError({
+      setting,
+      message: `The variable ${setting} is not usable: ${issue?.message}.`,
+    });
+  }
+  return {
+    registry: {
+      immutableTags: data.IMMUTABLE_TAGS,
+      immutableTagsCanExpire: data.IMMUTABLE_TAGS_CAN_EXPIRE,
+      sparseIndex: data.SPARSE_INDEX,
+      cosignCascade: data.COSIGN_CASCADE,
+      resetChildManifestExpiration: data.RESET_CHILD_MANIFEST_EXPIRATION,
+      pushTempTagExpirationSec: data.PUSH_TEMP_TAG_EXPIRATION_SEC,
+      pushLeaseSec: data.PUSH_LEASE_SEC,
+      maxBlobBytes: data.MAX_BLOB_BYTES,
+      uploadChunkBytesMax: data.UPLOAD_CHUNK_BYTES_MAX,
+      removedTagExpirationSec: data.REMOVED_TAG_EXPIRATION_SEC,
+    },
+    readConsistency: data.READ_CONSISTENCY,
+    tokenTtlSec: data.TOKEN_TTL_SEC,
+  };
+}
