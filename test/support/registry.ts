@@ -1,0 +1,86 @@
+import { env } from 'cloudflare:workers';
+
+import { type RepositoryName, parseRepositoryName } from '../../src/model/names.ts';
+import type { RepositoryRef } from '../../src/model/references.ts';
+import type { RegistryDeps } from '../../src/registry/deps.ts';
+import { createRegistry, createRegistryOperations } from '../../src/registry/index.ts';
+import { DEFAULT_SETTINGS, type RegistrySettings } from '../../src/registry/settings.ts';
+import { openDatabase } from '../../src/storage/d1/database.ts';
+import { openCache } from '../../src/storage/kv/cache.ts';
+import { Meter } from '../../src/storage/meter.ts';
+import { openBlobStore } from '../../src/storage/r2/blob-store.ts';
+import { TestClock } from './clock.ts';
+import { type Bindings, type Gate, gated } from './gate.ts';
+
+export interface TestRegistryOptions {
+  readonly clock?: TestClock;
+  readonly settings?: Partial<RegistrySettings>;
+  /** Stands before every call to D1 and R2. */
+  readonly gate?: Gate;
+  readonly bindings?: Bindings;
+  readonly readConsistency?: 'replica' | 'primary';
+}
+
+/** The registry over the real local stores, with a clock that moves when told. */
+export function openTestRegistry({
+  clock = new TestClock(),
+  settings = {},
+  gate,
+  bindings = env,
+  readConsistency = 'primary',
+}: TestRegistryOptions = {}) {
+  const { DB, BUCKET, CACHE } = gate === undefined ? bindings : gated(bindings, gate);
+  const meter = new Meter();
+  const deferred: Promise<unknown>[] = [];
+  const deps: RegistryDeps = {
+    database: openDatabase(DB, { meter, readConsistency, bookmark: null }),
+    blobStore: openBlobStore(BUCKET, meter),
+    cache: openCache(CACHE, {
+      meter,
+      onFailure: (error) => {
+        throw error;
+      },
+    }),
+    clock,
+    ids: { uuid: () => crypto.randomUUID() },
+    settings: { ...DEFAULT_SETTINGS, ...settings },
+    defer: (work) => {
+      deferred.push(work);
+    },
+  };
+  return {
+    deps,
+    clock,
+    meter,
+    registry: createRegistry(deps),
+    operations: createRegistryOperations(deps),
+    /** Waits for what was left for after the answer. */
+    settleDeferred: () => Promise.all(deferred),
+  };
+}
+
+export type TestRegistry = ReturnType<typeof openTestRegistry>;
+
+let repositories = 0;
+
+/** A name that no other repository of this test file has. */
+export function aRepositoryName(): RepositoryName {
+  repositories += 1;
+  const name = parseRepositoryName(`acme/app-${repositories}`);
+  if (name === null) {
+    throw new Error('not a repository name');
+  }
+  return name;
+}
+
+/** An empty repository of its own. */
+export async function aRepository(
+  { operations }: Pick<TestRegistry, 'operations'>,
+  name = aRepositoryName(),
+): Promise<RepositoryRef> {
+  const repository = await operations.ensureRepository(name);
+  if (repository === null) {
+    throw new Error('the repository was not made');
+  }
+  return repository;
+}
