@@ -44,7 +44,7 @@ export function createBlobMounts({ database, clock }: RegistryDeps): BlobMounts 
       const repositoryId = target.id;
       const [leased] = await database.primary.batch([
         leaseBlobStatement({ repositoryId, digest: blob.digest, nowMs, expiresMs }),
-        lowerLeaseHintStatement({ repositoryId, digest: blob.digest, expiresMs }),
+        lowerLeaseHintStatement({ repositoryId, expiresMs }),
       ]);
       return leased.length > 0;
     },

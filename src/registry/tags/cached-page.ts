@@ -37,8 +37,9 @@ export async function loadTagPage(
     repositoryId,
     lastName,
     limit,
-  }: { repositoryId: number; lastName: string | null; limit: number },
-  { database, clock }: Pick<RegistryDeps, 'database' | 'clock'>,
+    nowMs,
+  }: { repositoryId: number; lastName: string | null; limit: number; nowMs: number },
+  { database }: Pick<RegistryDeps, 'database'>,
 ): Promise<Page<ShallowTag> & { readonly earliestEndMs: number | null }> {
   if (!Number.isSafeInteger(limit) || limit < 1) {
     throw new RangeError(`a page has at least one tag, not ${limit}`);
@@ -48,7 +49,7 @@ export async function loadTagPage(
       repositoryId,
       afterName: lastName ?? '',
       limit: limit + 1,
-      nowMs: clock.nowMs(),
+      nowMs,
     }),
   );
   const ends = rows.map(({ endMs }) => endMs).filter((endMs) => endMs !== null);
@@ -71,13 +72,13 @@ export async function cachedTagPage<Version extends TagsVersion>(
   deps: RegistryDeps,
 ): Promise<{ readonly version: Version; readonly page: Page<ShallowTag> } | null> {
   const { cache, clock, defer } = deps;
+  const nowMs = clock.nowMs();
   const key = tagPageKey({ ...request, afterName: request.lastName ?? '' });
   const [version, value] = await Promise.all([readVersion(), cache.get(key)]);
   if (version === null) {
     return null;
   }
   const { repositoryId, tagsGeneration } = version;
-  const nowMs = clock.nowMs();
   const kept = cachedPage.safeParse(value).data;
   if (
     kept?.repositoryId === repositoryId &&
@@ -87,7 +88,10 @@ export async function cachedTagPage<Version extends TagsVersion>(
     return { version, page: { items: kept.items, hasMore: kept.hasMore } };
   }
   const { lastName, limit } = request;
-  const { earliestEndMs, ...page } = await loadTagPage({ repositoryId, lastName, limit }, deps);
+  const { earliestEndMs, ...page } = await loadTagPage(
+    { repositoryId, lastName, limit, nowMs },
+    deps,
+  );
   const validUntilMs = Math.min(
     nowMs + TAG_PAGE_TTL_SEC * MS_PER_SECOND,
     earliestEndMs ?? Number.MAX_SAFE_INTEGER,

@@ -30,7 +30,8 @@ export function createTagReads(deps: RegistryDeps): Built {
     },
 
     async lookupActiveRepositoryTags({ id: repositoryId }, lastName, limit) {
-      const { items, hasMore } = await loadTagPage({ repositoryId, lastName, limit }, deps);
+      const nowMs = clock.nowMs();
+      const { items, hasMore } = await loadTagPage({ repositoryId, lastName, limit, nowMs }, deps);
       return { items, hasMore };
     },
 

@@ -80,8 +80,8 @@ export function addRetarget(
       }),
     );
   }
-  batch.add(lowerHintOnRetargetStatement({ repositoryId, tagName, nowMs, lifetimeMs }));
   batch.add(freeSlotStatement({ repositoryId, tagName, nowMs }));
+  batch.add(lowerHintOnRetargetStatement({ repositoryId, nowMs, lifetimeMs }));
   const inserted = batch.add(
     insertTagStatement({
       repositoryId,

@@ -1,5 +1,5 @@
 import type { Batch } from '../../storage/d1/batch.ts';
-import { lowerHintOnTempTagStatement } from '../../storage/d1/gc-hints.ts';
+import { lowerEndHintStatement } from '../../storage/d1/gc-hints.ts';
 import {
   insertTempTagIfAvailableStatement,
   insertTempTagIfVisibleStatement,
@@ -36,6 +36,6 @@ export function addTempTag(batch: Batch, { uuid, ...tempTag }: TempTag, reach: R
   batch.add(INSERT_BY_REACH[reach]({ ...tempTag, tagName }));
   if (tempTag.endMs !== null) {
     const { repositoryId, endMs } = tempTag;
-    batch.add(lowerHintOnTempTagStatement({ repositoryId, tagName, endMs }));
+    batch.add(lowerEndHintStatement({ repositoryId, atMs: endMs }));
   }
 }

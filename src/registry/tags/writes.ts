@@ -4,14 +4,11 @@ import { isSignatureTagName, type TagName } from '../../model/names.ts';
 import type { ManifestInfo } from '../../model/references.ts';
 import {
   assertManifestTagsMutableStatement,
-  assertTagMutableStatement,
+  assertRepositoryLiveStatement,
 } from '../../storage/d1/assertions.ts';
 import { Batch } from '../../storage/d1/batch.ts';
-import { AssertionFailed } from '../../storage/d1/errors.ts';
-import {
-  lowerHintOnDeleteStatement,
-  lowerHintOnManifestDeleteStatement,
-} from '../../storage/d1/gc-hints.ts';
+import { type AssertionCode, AssertionFailed } from '../../storage/d1/errors.ts';
+import { lowerEndHintStatement } from '../../storage/d1/gc-hints.ts';
 import { manifestIsAvailableStatement } from '../../storage/d1/manifests.ts';
 import {
   cascadeOnDeleteStatement,
@@ -20,10 +17,11 @@ import {
   endChildTagsOnDeleteStatement,
   endChildTagsOnManifestDeleteStatement,
   endTagsOfManifestStatement,
-  raiseTagsGenerationOnDeleteStatement,
+  raiseTagsGenerationIfWrittenStatement,
   raiseTagsGenerationOnManifestDeleteStatement,
 } from '../../storage/d1/tag-lifetimes.ts';
 import {
+  generationEndedAtStatement,
   immutableTagOfManifestStatement,
   newestGenerationStatement,
   tagsEndedAtStatement,
@@ -41,10 +39,19 @@ export function createTagWrites(deps: RegistryDeps): Built {
     async deleteTag(repository, tagName) {
       const slot = { repositoryId: repository.id, tagName, nowMs: clock.nowMs() };
       return retryWrite(async ({ answerLost }) => {
+        // An attempt whose answer was lost left the row with the end that it gave it. Whatever the
+        // name has got since then is not ours to end.
+        const earlier = answerLost
+          ? await deps.database.primary.first(generationEndedAtStatement({ ...slot }))
+          : null;
+        if (earlier !== null) {
+          return earlier;
+        }
         const { ended, newest } = await deleteOnce(slot, deps);
-        // A first attempt whose answer was lost left the row with the end that it gave it.
-        const isOurs = ended || (answerLost && newest !== null && endedAt(newest, slot.nowMs));
-        return isOurs ? newest : null;
+        if (!ended && newest !== null && isLocked(newest, slot.nowMs)) {
+          throw cannotDelete(tagName, slot.repositoryId);
+        }
+        return ended ? newest : null;
       });
     },
 
@@ -65,27 +72,34 @@ async function deleteOnce(
   slot: Slot,
   { database, settings }: RegistryDeps,
 ): Promise<{ ended: boolean; newest: Tag | null }> {
+  const { repositoryId } = slot;
   const enforceImmutability = Number(settings.immutableTags);
   const batch = new Batch();
-  if (settings.immutableTags) {
-    batch.add(assertTagMutableStatement({ ...slot }));
-  }
+  batch.add(assertRepositoryLiveStatement({ repositoryId }));
   if (settings.cosignCascade && !isSignatureTagName(slot.tagName)) {
     batch.add(cascadeOnDeleteStatement({ ...slot, enforceImmutability }));
   }
   if (settings.resetChildManifestExpiration) {
-    batch.add(endChildTagsOnDeleteStatement({ ...slot }));
+    batch.add(endChildTagsOnDeleteStatement({ ...slot, enforceImmutability }));
   }
-  batch.add(raiseTagsGenerationOnDeleteStatement({ ...slot }));
-  batch.add(lowerHintOnDeleteStatement({ ...slot }));
   const ended = batch.add(endAliveTagStatement({ ...slot, enforceImmutability }));
+  batch.add(raiseTagsGenerationIfWrittenStatement({ repositoryId }));
+  batch.add(lowerEndHintStatement({ repositoryId, atMs: slot.nowMs }));
   const newest = batch.add(newestGenerationStatement({ ...slot }));
   try {
     const results = await batch.run(database.primary);
     return { ended: results.firstOf(ended) !== null, newest: results.firstOf(newest) };
   } catch (error) {
-    throw isImmutable(error) ? cannotDelete(slot.tagName, slot.repositoryId) : error;
+    if (isAssertion(error, 'repo_gone')) {
+      return { ended: false, newest: null };
+    }
+    throw error;
   }
+}
+
+/** Whether a tag that was not ended is alive: then only its being immutable can have kept it. */
+function isLocked({ lifetimeEndMs, immutable }: Tag, nowMs: number): boolean {
+  return immutable && (lifetimeEndMs === null || lifetimeEndMs > nowMs);
 }
 
 type Ended = Awaited<ReturnType<TagWrites['deleteTagsForManifest']>>;
@@ -98,6 +112,7 @@ async function endTagsOnce(
   const { repositoryId } = manifest;
   const rows = { manifestId: manifest.id, nowMs };
   const batch = new Batch();
+  batch.add(assertRepositoryLiveStatement({ repositoryId }));
   if (settings.immutableTags) {
     batch.add(assertManifestTagsMutableStatement(rows));
   }
@@ -109,8 +124,8 @@ async function endTagsOnce(
     batch.add(endChildTagsOnManifestDeleteStatement(rows));
   }
   batch.add(raiseTagsGenerationOnManifestDeleteStatement({ ...rows, repositoryId }));
-  batch.add(lowerHintOnManifestDeleteStatement({ ...rows, repositoryId }));
-  const ending = batch.add(endTagsOfManifestStatement({ ...rows, repositoryId }));
+  const ending = batch.add(endTagsOfManifestStatement(rows));
+  batch.add(lowerEndHintStatement({ repositoryId, atMs: nowMs }));
   const ended = answerLost ? batch.add(tagsEndedAtStatement(rows)) : ending;
   const held = batch.add(manifestIsAvailableStatement(rows));
   try {
@@ -124,7 +139,10 @@ async function endTagsOnce(
       stillAvailable: results.firstOf(held) !== null,
     };
   } catch (error) {
-    if (!isImmutable(error)) {
+    if (isAssertion(error, 'repo_gone')) {
+      return { tags: [], hiddenEnded: 0, stillAvailable: false };
+    }
+    if (!isAssertion(error, 'tag_immutable')) {
       throw error;
     }
     const locked = await database.primary.first(immutableTagOfManifestStatement(rows));
@@ -133,12 +151,8 @@ async function endTagsOnce(
   }
 }
 
-function endedAt({ lifetimeStartMs, lifetimeEndMs }: Tag, nowMs: number): boolean {
-  return lifetimeEndMs === Math.max(nowMs, lifetimeStartMs);
-}
-
-function isImmutable(error: unknown): boolean {
-  return error instanceof AssertionFailed && error.assertion === 'tag_immutable';
+function isAssertion(error: unknown, code: AssertionCode): boolean {
+  return error instanceof AssertionFailed && error.assertion === code;
 }
 
 function cannotDelete(tagName: string, repositoryId: number): RegistryError {

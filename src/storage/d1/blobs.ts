@@ -92,10 +92,11 @@ export const renewLeaseStatement = defineStatement<{
     FROM ${namespace} n
       CROSS JOIN ${repository} r ON r.namespace_id = n.id AND r.name = ${p.repository}
       CROSS JOIN ${blob} b ON b.digest = ${p.digest}
-    WHERE n.name = ${p.namespace} AND r.state <> 3 AND ${isVisibleBlob('b', sql`r.id`)}
+    WHERE n.name = ${p.namespace} AND r.state <> 3
       AND NOT EXISTS (SELECT 1 FROM ${uploadedBlob} held
         WHERE held.blob_id = b.id AND held.repository_id = r.id
           AND held.expires_ms >= ${p.renewBeforeMs})
+      AND ${isVisibleBlob('b', sql`r.id`)}
     ON CONFLICT (blob_id, repository_id)
       DO UPDATE SET expires_ms = max(uploaded_blob.expires_ms, excluded.expires_ms)`,
 );

@@ -56,3 +56,10 @@ export function repositoryIsLive(repositoryId: Value): SQL {
   return sql`EXISTS (SELECT 1 FROM repository live
     WHERE live.id = ${repositoryId} AND live.state <> 3)`;
 }
+
+/**
+ * The statement before this one, in the same batch, changed a row. It tells a write that found what
+ * it looked for from one that did not, which no look at the rows could: another caller may have
+ * done the same in the same millisecond.
+ */
+export const precedingStatementWrote: SQL = sql.raw('changes() > 0');

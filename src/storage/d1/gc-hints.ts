@@ -1,16 +1,16 @@
 import { type SQL, sql } from 'drizzle-orm';
 
-import { isAlive } from './conditions.ts';
+import { precedingStatementWrote } from './conditions.ts';
 import type { RepositoryNameValues } from './repositories.ts';
-import { blob, uploadedBlob } from './schema/blobs.ts';
 import { repositoryGc } from './schema/garbage.ts';
 import { namespace, repository } from './schema/repositories.ts';
-import { tag } from './schema/tags.ts';
-import { type Parameters, defineStatement } from './statement.ts';
+import { defineStatement, type Parameters } from './statement.ts';
 
 /**
  * When a repository will have something to collect, at the earliest. Whoever sets the end of a tag
- * or of a lease lowers the bound in the same batch; nobody but garbage collection raises it.
+ * or of a lease lowers the bound in the same batch; nobody but garbage collection raises it. Each
+ * statement here stands directly after the one that may have set an end, and does nothing if that
+ * one wrote nothing.
  */
 
 type Bound = 'earliest_end_ms' | 'earliest_lease_ms';
@@ -21,95 +21,64 @@ const lower = (bound: Bound, options: { repository: SQL; atMs: SQL; condition: S
   return sql`
     INSERT INTO ${repositoryGc} (repository_id, policy_s, ${column})
     SELECT r.id, n.removed_tag_expiration_s, ${options.atMs}
-    FROM ${repository} r CROSS JOIN ${namespace} n ON n.id = r.namespace_id
-    WHERE ${options.repository} AND ${options.condition}
+    FROM ${options.repository} WHERE ${options.condition}
     ON CONFLICT (repository_id) DO UPDATE SET ${column} = excluded.${column}
     WHERE repository_gc.${column} IS NULL OR repository_gc.${column} > excluded.${column}`;
 };
 
-type Slot = { repositoryId: number; tagName: string; nowMs: number };
+const repositoryById = (p: Parameters<{ repositoryId: number }>): SQL => sql`
+    ${repository} r CROSS JOIN ${namespace} n
+      ON r.id = ${p.repositoryId} AND n.id = r.namespace_id`;
 
-const slotIsTaken = (p: Parameters<Slot>): SQL => sql`EXISTS (
-      SELECT 1 FROM ${tag} t INDEXED BY tag_current_name
-      WHERE t.repository_id = ${p.repositoryId} AND t.name = ${p.tagName} AND t.is_current = 1)`;
+const repositoryByName = (p: Parameters<RepositoryNameValues>): SQL => sql`
+    ${namespace} n CROSS JOIN ${repository} r
+      ON n.name = ${p.namespace} AND r.namespace_id = n.id AND r.name = ${p.repository}`;
+
+/** After tags were ended, or a temporary one begun: the first of their ends. */
+export const lowerEndHintStatement = defineStatement<{ repositoryId: number; atMs: number }>((p) =>
+  lower('earliest_end_ms', {
+    repository: repositoryById(p),
+    atMs: sql`${p.atMs}`,
+    condition: precedingStatementWrote,
+  }),
+);
 
 /**
- * Before a new generation begins: the old one, if any, ends now, and the new one ends so many ms
- * after its start at the earliest.
+ * After the slot of a name was freed for a generation that ends so many ms after its start, or
+ * never: the old generation, if there was one, ends now.
  */
-export const lowerHintOnRetargetStatement = defineStatement<Slot & { lifetimeMs: number | null }>(
-  (p) =>
-    lower('earliest_end_ms', {
-      repository: sql`r.id = ${p.repositoryId}`,
-      atMs: sql`CASE WHEN ${slotIsTaken(p)} THEN ${p.nowMs} ELSE ${p.nowMs} + ${p.lifetimeMs} END`,
-      condition: sql`(${p.lifetimeMs} IS NOT NULL OR ${slotIsTaken(p)})`,
-    }),
-);
-
-/** Before the alive tag of a name is deleted. */
-export const lowerHintOnDeleteStatement = defineStatement<Slot>((p) =>
-  lower('earliest_end_ms', {
-    repository: sql`r.id = ${p.repositoryId}`,
-    atMs: sql`${p.nowMs}`,
-    condition: slotIsTaken(p),
-  }),
-);
-
-/** Before all alive tags of a manifest are ended. */
-export const lowerHintOnManifestDeleteStatement = defineStatement<{
+export const lowerHintOnRetargetStatement = defineStatement<{
   repositoryId: number;
-  manifestId: number;
   nowMs: number;
+  lifetimeMs: number | null;
 }>((p) =>
   lower('earliest_end_ms', {
-    repository: sql`r.id = ${p.repositoryId}`,
-    atMs: sql`${p.nowMs}`,
-    condition: sql`EXISTS (SELECT 1 FROM ${tag} t
-      WHERE t.manifest_id = ${p.manifestId} AND ${isAlive('t', p.nowMs)})`,
+    repository: repositoryById(p),
+    atMs: sql`CASE WHEN ${precedingStatementWrote} THEN ${p.nowMs}
+      ELSE ${p.nowMs} + ${p.lifetimeMs} END`,
+    condition: sql`(${precedingStatementWrote} OR ${p.lifetimeMs} IS NOT NULL)`,
   }),
 );
 
-/** After a timed hidden tag of this name may have been begun. */
-export const lowerHintOnTempTagStatement = defineStatement<{
-  repositoryId: number;
-  tagName: string;
-  endMs: number | null;
-}>((p) =>
-  lower('earliest_end_ms', {
-    repository: sql`r.id = ${p.repositoryId}`,
-    atMs: sql`${p.endMs}`,
-    condition: sql`${p.endMs} IS NOT NULL AND EXISTS (
-      SELECT 1 FROM ${tag} t INDEXED BY tag_current_name
-      WHERE t.repository_id = ${p.repositoryId} AND t.name = ${p.tagName} AND t.is_current = 1)`,
-  }),
-);
-
-/** The blob is leased to the repository until exactly then. */
-const isLeasedUntil = (p: Parameters<{ digest: string; expiresMs: number }>): SQL => sql`EXISTS (
-      SELECT 1 FROM ${blob} b CROSS JOIN ${uploadedBlob} lease
-        ON lease.blob_id = b.id AND lease.repository_id = r.id
-      WHERE b.digest = ${p.digest} AND lease.expires_ms = ${p.expiresMs})`;
-
-/** After a lease that ends then may have been given. */
+/** After a lease that ends then was given. */
 export const lowerLeaseHintStatement = defineStatement<{
   repositoryId: number;
-  digest: string;
   expiresMs: number;
 }>((p) =>
   lower('earliest_lease_ms', {
-    repository: sql`r.id = ${p.repositoryId}`,
+    repository: repositoryById(p),
     atMs: sql`${p.expiresMs}`,
-    condition: isLeasedUntil(p),
+    condition: precedingStatementWrote,
   }),
 );
 
 /** The same by the repository's name. */
 export const lowerLeaseHintByNameStatement = defineStatement<
-  RepositoryNameValues & { digest: string; expiresMs: number }
+  RepositoryNameValues & { expiresMs: number }
 >((p) =>
   lower('earliest_lease_ms', {
-    repository: sql`n.name = ${p.namespace} AND r.name = ${p.repository}`,
+    repository: repositoryByName(p),
     atMs: sql`${p.expiresMs}`,
-    condition: isLeasedUntil(p),
+    condition: precedingStatementWrote,
   }),
 );

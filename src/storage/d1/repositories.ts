@@ -1,5 +1,6 @@
 import { sql } from 'drizzle-orm';
 
+import type { NamespaceName, RepositoryName, RepositoryPath } from '../../model/names.ts';
 import type { RepositoryRef } from '../../model/references.ts';
 import { type RepositoryRow, repositoryColumns, toRepositoryRef } from './rows.ts';
 import { namespace, repository } from './schema/repositories.ts';
@@ -69,5 +70,36 @@ export const repositoryTagsVersionStatement = defineStatement<
     repository: toRepositoryRef(row),
     repositoryId: row.repositoryId,
     tagsGeneration: row.tagsGeneration,
+  }),
+);
+
+type RepositoryNameRow = { namespaceName: string; repositoryName: string };
+
+/**
+ * The names of repositories after one, in byte order of `namespace/name`. No namespace holds a
+ * slash, so that is the order of `namespace/` and of the name in it; the rest of the namespace that
+ * a page starts in comes before the namespaces after it.
+ */
+export const repositoryNamesStatement = defineStatement<
+  { namespacePath: string; afterName: string; limit: number },
+  RepositoryNameRow,
+  RepositoryName
+>(
+  (p) => sql`
+    SELECT * FROM (
+      SELECT n.name AS namespaceName, r.name AS repositoryName
+      FROM ${namespace} n INDEXED BY namespace_path CROSS JOIN ${repository} r
+        ON r.namespace_id = n.id AND r.name > ${p.afterName} AND r.state <> 3
+      WHERE n.name || '/' = ${p.namespacePath} ORDER BY r.name LIMIT ${p.limit})
+    UNION ALL
+    SELECT * FROM (
+      SELECT n.name, r.name
+      FROM ${namespace} n INDEXED BY namespace_path CROSS JOIN ${repository} r
+        ON r.namespace_id = n.id AND r.state <> 3
+      WHERE n.name || '/' > ${p.namespacePath} ORDER BY n.name || '/', r.name LIMIT ${p.limit})
+    LIMIT ${p.limit}`,
+  ({ namespaceName, repositoryName }) => ({
+    namespace: namespaceName as NamespaceName,
+    repository: repositoryName as RepositoryPath,
   }),
 );

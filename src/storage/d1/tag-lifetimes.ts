@@ -1,6 +1,12 @@
 import { type SQL, sql } from 'drizzle-orm';
 
-import { isAlive, isAvailable, isSignatureName, repositoryIsLive } from './conditions.ts';
+import {
+  isAlive,
+  isAvailable,
+  isSignatureName,
+  precedingStatementWrote,
+  repositoryIsLive,
+} from './conditions.ts';
 import { manifest, manifestChild } from './schema/manifests.ts';
 import { repository } from './schema/repositories.ts';
 import { tag } from './schema/tags.ts';
@@ -17,12 +23,19 @@ type Slot = { repositoryId: number; tagName: string; nowMs: number };
 /** 1.2: an explicit end never lies before the start, and never moves an end that has passed. */
 const endAt = (nowMs: Parameters<Slot>['nowMs']): SQL => sql`max(${nowMs}, lifetime_start_ms)`;
 
-/** The alive visible row of a slot, in a repository that may be written to. */
+/** The alive visible row of a slot. */
 const aliveRow = (p: Parameters<Slot>, alias: string): SQL => {
   const t = sql.raw(alias);
   return sql`${t}.repository_id = ${p.repositoryId} AND ${t}.name = ${p.tagName}
-    AND ${t}.hidden = 0 AND ${isAlive(alias, p.nowMs)} AND ${repositoryIsLive(p.repositoryId)}`;
+    AND ${t}.hidden = 0 AND ${isAlive(alias, p.nowMs)}`;
 };
+
+/** The same, if it may be deleted. */
+const deletableRow = (
+  p: Parameters<Slot & { enforceImmutability: number }>,
+  alias: string,
+): SQL => sql`${aliveRow(p, alias)}
+    AND (${sql.raw(alias)}.immutable = 0 OR NOT ${p.enforceImmutability})`;
 
 /** Frees the slot of a name for a new generation; a row that is over already keeps its end. */
 export const freeSlotStatement = defineStatement<Slot>(
@@ -91,84 +104,84 @@ export const endAliveTagStatement = defineStatement<
 >(
   (p) => sql`
     UPDATE ${tag} SET is_current = 0, lifetime_end_ms = ${endAt(p.nowMs)}
-    WHERE ${aliveRow(p, 'tag')} AND (immutable = 0 OR NOT ${p.enforceImmutability})
-    RETURNING id AS tagId`,
+    WHERE ${deletableRow(p, 'tag')} RETURNING id AS tagId`,
 );
 
 type ManifestRows = { manifestId: number; nowMs: number };
 
 /** Ends every alive tag of a manifest, hidden ones too. */
 export const endTagsOfManifestStatement = defineStatement<
-  ManifestRows & { repositoryId: number },
+  ManifestRows,
   { tagId: number; tagName: string; hidden: number }
 >(
   (p) => sql`
     UPDATE ${tag} SET is_current = 0, lifetime_end_ms = ${endAt(p.nowMs)}
     WHERE manifest_id = ${p.manifestId} AND ${isAlive('tag', p.nowMs)}
-      AND ${repositoryIsLive(p.repositoryId)}
     RETURNING id AS tagId, name AS tagName, hidden AS hidden`,
 );
 
 /**
  * The three statements below end what cosign tagged after a manifest when the last ordinary tag is
  * about to leave it. They stand before the statement that ends that tag: afterwards nothing tells
- * which row it was.
+ * which row it was. In ASCII the slash follows the dot, and between the two lies all that the stem
+ * and a dot begin. Most manifests have no such tags, so these are looked for first, and `isLeft`
+ * mentions `sibling` so that it is only asked where there is one.
  */
 const cascade = (
   p: Parameters<{ repositoryId: number; nowMs: number; enforceImmutability: number }>,
-  leavingManifest: SQL,
-): SQL => sql`
+  { manifests, isLeft }: { manifests: SQL; isLeft: SQL },
+): SQL => {
+  const stem = sql`'sha256-' || substr(m.digest, 8)`;
+  return sql`
     UPDATE ${tag} SET is_current = 0, lifetime_end_ms = ${endAt(p.nowMs)}
     WHERE id IN (
-      SELECT sibling.id FROM (${leavingManifest}) leaving
-        CROSS JOIN json_each('[".sig",".att",".sbom"]') suffix
-        CROSS JOIN ${tag} sibling INDEXED BY tag_current_name
-          ON sibling.repository_id = ${p.repositoryId}
-          AND sibling.name = 'sha256-' || substr(leaving.digest, 8) || suffix.value
-      WHERE substr(leaving.digest, 1, 7) = 'sha256:' AND sibling.hidden = 0
-        AND ${isAlive('sibling', p.nowMs)}
-        AND (sibling.immutable = 0 OR NOT ${p.enforceImmutability}))`;
+      SELECT sibling.id
+      FROM ${manifests} CROSS JOIN ${tag} sibling INDEXED BY tag_current_name
+        ON sibling.repository_id = ${p.repositoryId}
+        AND sibling.name > ${stem} || '.' AND sibling.name < ${stem} || '/'
+      WHERE substr(m.digest, 1, 7) = 'sha256:' AND sibling.hidden = 0
+        AND ${isSignatureName(sql.raw('sibling.name'))} AND ${isAlive('sibling', p.nowMs)}
+        AND (sibling.immutable = 0 OR NOT ${p.enforceImmutability}) AND ${isLeft})`;
+};
 
-/** No other alive visible tag than the one in `leaving` names the manifest, signatures apart. */
+/** The tag that is about to leave, and its manifest. */
+const taggedManifest = (leaving: SQL): SQL => sql`
+      ${tag} t INDEXED BY tag_current_name CROSS JOIN ${manifest} m
+        ON m.id = t.manifest_id AND ${leaving}`;
+
+/** No other alive visible tag than `t` names the manifest, signatures apart. */
 const isLastName = (p: Parameters<{ nowMs: number }>): SQL => sql`NOT EXISTS (
         SELECT 1 FROM ${tag} other
-        WHERE other.manifest_id = t.manifest_id AND other.hidden = 0 AND other.id <> t.id
+        WHERE other.manifest_id = t.manifest_id AND other.hidden = 0
+          AND other.id NOT IN (t.id, sibling.id)
           AND ${isAlive('other', p.nowMs)} AND NOT ${isSignatureName(sql.raw('other.name'))})`;
 
 /** For a tag that is about to move to the manifest of another digest. */
 export const cascadeOnMoveStatement = defineStatement<
   Slot & { digest: string; enforceImmutability: number }
 >((p) =>
-  cascade(
-    p,
-    sql`SELECT m.digest AS digest FROM ${tag} t INDEXED BY tag_current_name
-        CROSS JOIN ${manifest} m ON m.id = t.manifest_id
-      WHERE ${aliveRow(p, 't')} AND m.digest <> ${p.digest} AND ${isLastName(p)}`,
-  ),
+  cascade(p, {
+    manifests: sql`${taggedManifest(aliveRow(p, 't'))} AND m.digest <> ${p.digest}`,
+    isLeft: isLastName(p),
+  }),
 );
 
 /** For a tag that is about to be deleted. */
 export const cascadeOnDeleteStatement = defineStatement<Slot & { enforceImmutability: number }>(
-  (p) =>
-    cascade(
-      p,
-      sql`SELECT m.digest AS digest FROM ${tag} t INDEXED BY tag_current_name
-        CROSS JOIN ${manifest} m ON m.id = t.manifest_id
-      WHERE ${aliveRow(p, 't')} AND ${isLastName(p)}`,
-    ),
+  (p) => cascade(p, { manifests: taggedManifest(deletableRow(p, 't')), isLeft: isLastName(p) }),
 );
 
 /** For a manifest all of whose tags are about to be ended. */
 export const cascadeOnManifestDeleteStatement = defineStatement<
   ManifestRows & { repositoryId: number; enforceImmutability: number }
 >((p) =>
-  cascade(
-    p,
-    sql`SELECT m.digest AS digest FROM ${manifest} m
-      WHERE m.id = ${p.manifestId} AND EXISTS (
-        SELECT 1 FROM ${tag} t WHERE t.manifest_id = m.id AND t.hidden = 0
+  cascade(p, {
+    manifests: sql`(SELECT digest FROM ${manifest} WHERE id = ${p.manifestId}) m`,
+    isLeft: sql`EXISTS (
+        SELECT 1 FROM ${tag} t WHERE t.manifest_id = ${p.manifestId} AND t.hidden = 0
+          AND t.id <> sibling.id
           AND ${isAlive('t', p.nowMs)} AND NOT ${isSignatureName(sql.raw('t.name'))})`,
-  ),
+  }),
 );
 
 /** Ends now the timed hidden tags of the direct children of some manifests; pins stay. */
@@ -180,11 +193,13 @@ const endTimedChildTags = (nowMs: Parameters<Slot>['nowMs'], parents: SQL): SQL 
       WHERE child.child_manifest_id IS NOT NULL)`;
 
 /** The same for the manifest of a tag that is about to be deleted. */
-export const endChildTagsOnDeleteStatement = defineStatement<Slot>((p) =>
+export const endChildTagsOnDeleteStatement = defineStatement<
+  Slot & { enforceImmutability: number }
+>((p) =>
   endTimedChildTags(
     p.nowMs,
     sql`SELECT t.manifest_id AS id FROM ${tag} t INDEXED BY tag_current_name
-      WHERE ${aliveRow(p, 't')}`,
+      WHERE ${deletableRow(p, 't')}`,
   ),
 );
 
@@ -203,12 +218,11 @@ export const raiseTagsGenerationStatement = defineStatement<{ repositoryId: numb
     UPDATE ${repository} SET tags_generation = tags_generation + 1 WHERE id = ${p.repositoryId}`,
 );
 
-/** The same, if the name has an alive tag; stands before the statement that ends it. */
-export const raiseTagsGenerationOnDeleteStatement = defineStatement<Slot>(
+/** The same, if the statement before this one ended or began a tag. */
+export const raiseTagsGenerationIfWrittenStatement = defineStatement<{ repositoryId: number }>(
   (p) => sql`
     UPDATE ${repository} SET tags_generation = tags_generation + 1
-    WHERE id = ${p.repositoryId} AND EXISTS (
-      SELECT 1 FROM ${tag} t INDEXED BY tag_current_name WHERE ${aliveRow(p, 't')})`,
+    WHERE ${precedingStatementWrote} AND id = ${p.repositoryId}`,
 );
 
 /** The same, if the manifest has an alive visible tag. */

@@ -51,6 +51,17 @@ export const endedGenerationStatement = defineStatement<
       AND t.lifetime_end_ms <= ${p.nowMs} LIMIT 1`,
 );
 
+/** The newest visible generation of a name that was ended at this very moment, by whoever it was. */
+export const generationEndedAtStatement = defineStatement<TagSlot & { nowMs: number }, TagRow, Tag>(
+  (p) => sql`
+    SELECT ${tagColumns}, ${manifestColumns}
+    FROM ${tag} t INDEXED BY tag_name_history CROSS JOIN ${manifest} m ON m.id = t.manifest_id
+    WHERE t.repository_id = ${p.repositoryId} AND t.name = ${p.tagName} AND t.hidden = 0
+      AND t.is_current = 0 AND t.lifetime_end_ms = max(${p.nowMs}, t.lifetime_start_ms)
+    ORDER BY t.lifetime_start_ms DESC, t.id DESC LIMIT 1`,
+  toTag,
+);
+
 /** A row of a page, and the end that the tag will have by itself, if any. */
 export interface TagPageRow {
   readonly tag: ShallowTag;

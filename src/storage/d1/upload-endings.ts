@@ -22,20 +22,18 @@ const isHeld = (p: Parameters<Held>): SQL =>
 
 const LIVE_REPOSITORY = sql`CROSS JOIN ${repository} r ON r.id = u.repository_id AND r.state <> 3`;
 
-/** Sets the length of an upload whose bytes came in one request. */
-export const setByteCountStatement = defineStatement<Held & { byteCount: number }>(
-  (p) => sql`
-    UPDATE ${blobUpload} AS u SET byte_count = ${p.byteCount} WHERE ${isHeld(p)}`,
-);
+/** What a commit knows of the length: null leaves it to the row, which counted the chunks. */
+type Counted = { byteCount: number | null };
+const byteCountOf = (p: Parameters<Counted>): SQL => sql`coalesce(${p.byteCount}, u.byte_count)`;
 
 /** Makes the blob of the upload's bytes; an existing one stays, and may learn a size. */
 export const insertBlobOfUploadStatement = defineStatement<
-  Held & { uuid: string; digest: string; nowMs: number }
+  Held & Counted & { uuid: string; digest: string; nowMs: number }
 >(
   (p) => sql`
     INSERT INTO ${blob} (uuid, digest, size_bytes, uncompressed_size, object_key, location,
       created_ms)
-    SELECT ${p.uuid}, ${p.digest}, u.byte_count, u.uncompressed_byte_count, u.object_key,
+    SELECT ${p.uuid}, ${p.digest}, ${byteCountOf(p)}, u.uncompressed_byte_count, u.object_key,
       u.location, ${p.nowMs}
     FROM ${blobUpload} u ${LIVE_REPOSITORY} WHERE ${isHeld(p)}
     ON CONFLICT (digest) DO UPDATE SET uncompressed_size = excluded.uncompressed_size
@@ -108,11 +106,11 @@ export const buryLostObjectStatement = defineStatement<Repair & Burial>(
 );
 
 /** Gives a blob whose object was lost the upload's object. */
-export const repairBlobStatement = defineStatement<Repair>(
+export const repairBlobStatement = defineStatement<Repair & Counted>(
   (p) => sql`
     UPDATE ${blob} SET
       object_key = (SELECT u.object_key FROM ${blobUpload} u WHERE ${isHeld(p)}),
-      size_bytes = (SELECT u.byte_count FROM ${blobUpload} u WHERE ${isHeld(p)})
+      size_bytes = (SELECT ${byteCountOf(p)} FROM ${blobUpload} u WHERE ${isHeld(p)})
     WHERE digest = ${p.digest} AND object_key = ${p.lostKey}
       AND EXISTS (SELECT 1 FROM ${blobUpload} u WHERE ${isHeld(p)})`,
 );

@@ -78,7 +78,6 @@ function toStoredUpload(row: UploadRow): StoredUpload {
       storageMetadata: JSON.parse(row.storageMetadata) as JsonObject,
       version: row.version,
       state: row.state as BlobUpload['state'],
-      ...(row.claimToken === null ? {} : { claimToken: row.claimToken }),
     },
     objectKey: row.objectKey,
     r2UploadId: row.r2UploadId,
@@ -87,6 +86,13 @@ function toStoredUpload(row: UploadRow): StoredUpload {
     tailKey: row.tailKey,
     tailSize: row.tailSize,
   };
+}
+
+/** For the holder alone: whoever has the claim's token may act under the claim. */
+function toHeldUpload(row: UploadRow): StoredUpload {
+  const stored = toStoredUpload(row);
+  const { claimToken } = row;
+  return claimToken === null ? stored : { ...stored, snapshot: { ...stored.snapshot, claimToken } };
 }
 
 /** The repository that a request names; an upload is reached through its own one only. */
@@ -107,13 +113,14 @@ export type NewUploadValues = {
   nowMs: number;
 };
 
-const insertInto = (p: Parameters<NewUploadValues>, repositories: SQL): SQL => sql`
+/** A row that is born claimed counts that claim in its version like any other. */
+const insertFrom = (p: Parameters<NewUploadValues>, repositories: SQL): SQL => sql`
     INSERT INTO ${blobUpload} (uuid, repository_id, location, object_key, part_size, sha_state,
-      storage_metadata, state, claim_token, claim_until_ms, created_ms, updated_ms)
+      storage_metadata, state, version, claim_token, claim_until_ms, created_ms, updated_ms)
     SELECT ${p.uploadId}, r.id, ${p.location}, ${p.objectKey}, ${p.partSize}, ${p.shaState},
-      ${p.storageMetadata}, ${p.state}, ${p.claimToken}, ${p.claimUntilMs}, ${p.nowMs}, ${p.nowMs}
-    FROM ${repositories}
-    ON CONFLICT DO NOTHING RETURNING ${columns('')}`;
+      ${p.storageMetadata}, ${p.state}, ${p.claimToken} IS NOT NULL, ${p.claimToken},
+      ${p.claimUntilMs}, ${p.nowMs}, ${p.nowMs}
+    FROM ${repositories}`;
 
 /** Begins an upload in a repository by id; no row if that is gone or the upload's id is taken. */
 export const insertUploadStatement = defineStatement<
@@ -121,23 +128,23 @@ export const insertUploadStatement = defineStatement<
   UploadRow,
   StoredUpload
 >(
-  (p) => insertInto(p, sql`${repository} r WHERE r.id = ${p.repositoryId} AND r.state <> 3`),
+  (p) => sql`
+    ${insertFrom(p, sql`${repository} r`)} WHERE r.id = ${p.repositoryId} AND r.state <> 3
+    ON CONFLICT DO NOTHING RETURNING ${columns('')}`,
   toStoredUpload,
 );
 
-/** The same by the repository's name, and only where pushes are taken. */
+/** The same by the repository's name under an id that is new, and only where pushes are taken. */
 export const insertUploadByNameStatement = defineStatement<
   NewUploadValues & RepositoryNameValues,
   UploadRow,
   StoredUpload
 >(
-  (p) =>
-    insertInto(
-      p,
-      sql`${namespace} n CROSS JOIN ${repository} r ON r.namespace_id = n.id
-    WHERE n.name = ${p.namespace} AND r.name = ${p.repository} AND r.state = 0`,
-    ),
-  toStoredUpload,
+  (p) => sql`
+    ${insertFrom(p, sql`${namespace} n CROSS JOIN ${repository} r ON r.namespace_id = n.id`)}
+    WHERE n.name = ${p.namespace} AND r.name = ${p.repository} AND r.state = 0
+    RETURNING ${columns('')}`,
+  toHeldUpload,
 );
 
 /** The upload of an id in a repository by id. */
@@ -192,15 +199,18 @@ export const claimForChunkStatement = defineStatement<
       AND (${p.offset} IS NULL OR byte_count = ${p.offset})
       AND state <> 'committing' AND ${isClaimable(p)}
     RETURNING ${columns('')}`,
-  toStoredUpload,
+  toHeldUpload,
 );
 
 type CommitClaim = Claim & { freshKey: string; untouchedOnly: number };
 
-/** The rows that a commit may claim: all, or only those that have received nothing. */
+/**
+ * The rows that a commit may claim: all, or only those that have received nothing. The look-up of
+ * the repository stands last, so that it is only done for a row that passes the rest.
+ */
 const isCommittable = (p: Parameters<CommitClaim>): SQL => sql`uuid = ${p.uploadId}
-      AND repository_id = ${repositoryId(p)} AND ${isClaimable(p)}
-      AND (NOT ${p.untouchedOnly} OR byte_count = 0)`;
+      AND ${isClaimable(p)} AND (NOT ${p.untouchedOnly} OR byte_count = 0)
+      AND repository_id = ${repositoryId(p)}`;
 
 /**
  * Whether the commit gives the upload's key up for a fresh one. A holder that was before us may
@@ -219,23 +229,21 @@ export const claimForCommitStatement = defineStatement<CommitClaim, UploadRow, S
       object_key = CASE WHEN ${abandonsKey(p)} THEN ${p.freshKey} ELSE object_key END,
       r2_upload_id = CASE WHEN ${abandonsKey(p)} THEN NULL ELSE r2_upload_id END
     WHERE ${isCommittable(p)} RETURNING ${columns('')}`,
-  toStoredUpload,
+  toHeldUpload,
 );
 
-/** Buries the key that the commit's claim is about to give up. */
+/**
+ * Buries the key that the commit's claim is about to give up, and a multipart upload of it: one
+ * without parts cannot be completed and would stay open.
+ */
 export const buryAbandonedKeyStatement = defineStatement<CommitClaim & { dueMs: number }>(
   (p) => sql`
-    INSERT INTO ${r2Tombstone} (object_key, kind, not_before_ms, created_ms)
-    SELECT object_key, 'key', ${p.dueMs}, ${p.nowMs} FROM ${blobUpload}
-    WHERE ${isCommittable(p)} AND ${abandonsKey(p)} ON CONFLICT DO NOTHING`,
-);
-
-/** Buries a multipart upload without parts, which cannot be completed and would stay open. */
-export const buryAbandonedMultipartStatement = defineStatement<CommitClaim & { dueMs: number }>(
-  (p) => sql`
     INSERT INTO ${r2Tombstone} (object_key, kind, r2_upload_id, not_before_ms, created_ms)
-    SELECT object_key, 'mpu', r2_upload_id, ${p.dueMs}, ${p.nowMs} FROM ${blobUpload}
-    WHERE ${isCommittable(p)} AND ${abandonsKey(p)} AND r2_upload_id IS NOT NULL
+    SELECT object_key, kind.value, CASE kind.value WHEN 'mpu' THEN r2_upload_id END, ${p.dueMs},
+      ${p.nowMs}
+    FROM ${blobUpload} CROSS JOIN json_each('["key","mpu"]') kind
+    WHERE ${abandonsKey(p)} AND ${isCommittable(p)}
+      AND (kind.value = 'key' OR r2_upload_id IS NOT NULL)
     ON CONFLICT DO NOTHING`,
 );
 
@@ -303,6 +311,16 @@ export const releaseClaimStatement = defineStatement<Held & { nowMs: number }>(
     WHERE uuid = ${p.uploadId} AND claim_token = ${p.claimToken}`,
 );
 
+/**
+ * Gives up a commit that failed: the next commit may take over at once. It stays a commit, for a
+ * write of ours may still land on the key, and only commits draw a fresh one.
+ */
+export const lapseClaimStatement = defineStatement<Held & { nowMs: number }>(
+  (p) => sql`
+    UPDATE ${blobUpload} SET claim_until_ms = 0, updated_ms = ${p.nowMs}
+    WHERE uuid = ${p.uploadId} AND claim_token = ${p.claimToken}`,
+);
+
 /** The parts that R2 has of an upload, in order. */
 export const uploadPartsStatement = defineStatement<
   { uploadId: string },
@@ -337,7 +355,7 @@ export const updateUploadStatement = defineStatement<
       version = version + 1, updated_ms = ${p.nowMs}
     WHERE uuid = ${p.uploadId} AND version = ${p.version} AND claim_token IS ${p.snapshotClaim}
     RETURNING ${columns('')}`,
-  toStoredUpload,
+  toHeldUpload,
 );
 
 /** The upload of an id in any repository. */
