@@ -39,8 +39,8 @@ export interface RegistryErrorDetails {
   UploadRange: { readonly uploadId: string; readonly expectedOffset: number };
   /** The blob would be larger than the registry takes; the upload was cancelled. */
   BlobTooLarge: { readonly uploadedBytes: number; readonly maxBytes: number };
-  /** A body ended before, or went on after, the length that was announced for it. */
-  BodyLength: { readonly expectedBytes: number; readonly actualBytes: number };
+  /** A body ended before, or went on after, its announced length; `actualBytes` if counted. */
+  BodyLength: { readonly expectedBytes: number; readonly actualBytes: number | null };
   /** A manifest of the repository holds the blob; null: for as long as that manifest is alive. */
   BlobInUse: { readonly manifestDigest: string; readonly restorableUntilMs: number | null };
   /** The storage location is not one that this registry knows. */
@@ -74,7 +74,9 @@ const MESSAGES: { [Code in RegistryErrorCode]: (detail: RegistryErrorDetails[Cod
   BlobTooLarge: ({ uploadedBytes, maxBytes }) =>
     `a blob may have at most ${maxBytes} bytes, this one has at least ${uploadedBytes}`,
   BodyLength: ({ expectedBytes, actualBytes }) =>
-    `the body has ${actualBytes} bytes where ${expectedBytes} were announced`,
+    actualBytes === null
+      ? `the body does not have the ${expectedBytes} bytes that were announced`
+      : `the body has ${actualBytes} bytes where ${expectedBytes} were announced`,
   BlobInUse: ({ manifestDigest }) => `the blob is used by manifest ${manifestDigest}`,
   UnknownLocation: ({ locationName }) => `unknown storage location '${locationName}'`,
   Conflict: ({ attempts }) => `the write lost its race ${attempts} times; try again`,

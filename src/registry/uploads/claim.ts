@@ -1,7 +1,12 @@
 import { RegistryError } from '../../model/errors.ts';
 import { UPLOAD_CLAIM_EXTEND_MS, UPLOAD_CLAIM_MS } from '../../model/limits.ts';
-import { extendClaimStatement, releaseClaimStatement } from '../../storage/d1/uploads.ts';
+import {
+  extendClaimStatement,
+  lapseClaimStatement,
+  releaseClaimStatement,
+} from '../../storage/d1/uploads.ts';
 import type { RegistryDeps } from '../deps.ts';
+import { sendAgain } from './send-again.ts';
 
 /** What {@link UploadClaim} needs of the world. */
 type ClaimDeps = Pick<RegistryDeps, 'database' | 'clock'>;
@@ -43,8 +48,10 @@ export class UploadClaim {
       return;
     }
     const claimUntilMs = nowMs + UPLOAD_CLAIM_MS;
-    const extended = await this.#deps.database.primary.first(
-      extendClaimStatement({ ...this.held, claimUntilMs, nowMs }),
+    const extended = await sendAgain(() =>
+      this.#deps.database.primary.first(
+        extendClaimStatement({ ...this.held, claimUntilMs, nowMs }),
+      ),
     );
     if (extended === null) {
       throw new RegistryError('UploadConflict', { uploadId: this.uploadId });
@@ -72,13 +79,18 @@ export class UploadClaim {
   }
 }
 
-/**
- * Gives a claim up after a failure, so that a retry need not wait until it lapses. Nothing of the
- * holder's may be on its way to R2 any more.
- */
+/** Gives a chunk's claim up after a failure, so that a retry need not wait until it lapses. */
 export async function releaseClaim(
   claim: UploadClaim,
   { database, clock }: ClaimDeps,
 ): Promise<void> {
   await database.primary.batch([releaseClaimStatement({ ...claim.held, nowMs: clock.nowMs() })]);
+}
+
+/** Gives a failed commit's claim up. Only another commit, or a cancellation, may follow it. */
+export async function lapseClaim(
+  claim: UploadClaim,
+  { database, clock }: ClaimDeps,
+): Promise<void> {
+  await database.primary.batch([lapseClaimStatement({ ...claim.held, nowMs: clock.nowMs() })]);
 }

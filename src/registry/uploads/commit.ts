@@ -14,7 +14,6 @@ import {
   leaseBlobOfUploadStatement,
   leasedBlobStatement,
   repairBlobStatement,
-  setByteCountStatement,
 } from '../../storage/d1/upload-endings.ts';
 import { claimByIdStatement, uploadByIdStatement } from '../../storage/d1/uploads.ts';
 import type { RegistryDeps } from '../deps.ts';
@@ -46,28 +45,25 @@ export async function recordBlob(
   if (claimToken === null) {
     return null;
   }
-  const { digest, expirationSec, byteCount, lostKey = null } = record;
+  const { digest, expirationSec, byteCount = null, lostKey = null } = record;
   const nowMs = deps.clock.nowMs();
   const expiresMs = addSeconds(nowMs, expirationSec);
   const held = { uploadId: upload.uploadId, claimToken };
   const burial = { nowMs, dueMs: nowMs + TOMBSTONE_GRACE_MS };
   const uuid = deps.ids.uuid();
+  const { repositoryId } = upload;
   return sendAgain(async (isAgain) => {
     const batch = new Batch();
-    if (byteCount !== undefined) {
-      batch.add(setByteCountStatement({ ...held, byteCount }));
-    }
     if (lostKey !== null) {
       batch.add(buryLostObjectStatement({ ...held, ...burial, digest, lostKey }));
-      batch.add(repairBlobStatement({ ...held, digest, lostKey }));
+      batch.add(repairBlobStatement({ ...held, digest, lostKey, byteCount }));
     }
-    batch.add(insertBlobOfUploadStatement({ ...held, uuid, digest, nowMs }));
+    batch.add(insertBlobOfUploadStatement({ ...held, uuid, digest, nowMs, byteCount }));
     batch.add(leaseBlobOfUploadStatement({ ...held, digest, nowMs, expiresMs }));
+    batch.add(lowerLeaseHintStatement({ repositoryId, expiresMs }));
     batch.add(buryUnusedObjectStatement({ ...held, ...burial }));
     batch.add(buryTailsStatement({ ...held, ...burial }));
     const deleted = batch.add(deleteCommittedUploadStatement(held));
-    const { repositoryId } = upload;
-    batch.add(lowerLeaseHintStatement({ repositoryId, digest, expiresMs }));
     const leased = batch.add(leasedBlobStatement({ digest, repositoryId, expiresMs }));
     const results = await batch.run(deps.database.primary);
     // The deletion alone proves nothing if the repository is being deleted, nor does a lease alone:

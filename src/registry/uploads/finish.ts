@@ -6,7 +6,6 @@ import type { RepositoryName } from '../../model/names.ts';
 import { blobByDigestStatement } from '../../storage/d1/blobs.ts';
 import {
   buryAbandonedKeyStatement,
-  buryAbandonedMultipartStatement,
   claimForCommitStatement,
   insertUploadByNameStatement,
   type StoredUpload,
@@ -18,7 +17,7 @@ import { blobKey } from '../../storage/r2/paths.ts';
 import type { RegistryDeps } from '../deps.ts';
 import { cancelUpload } from './cancel.ts';
 import { appendChunk } from './chunk.ts';
-import { releaseClaim, UploadClaim } from './claim.ts';
+import { lapseClaim, UploadClaim } from './claim.ts';
 import { recordBlob } from './commit.ts';
 import { readTail } from './receive.ts';
 import { RunningHash } from './running-hash.ts';
@@ -113,7 +112,7 @@ async function claimForCommit(
 ): Promise<Committing | 'touched' | null> {
   const claim = new UploadClaim({ uploadId, token: deps.ids.uuid() }, deps);
   const freshKey = blobKey(deps.ids.uuid());
-  const [, , claimed, found, parts, blobs] = await sendAgain(() => {
+  const [, claimed, blobs, parts = []] = await sendAgain(() => {
     const nowMs = deps.clock.nowMs();
     const values = {
       ...name,
@@ -126,19 +125,18 @@ async function claimForCommit(
     const dueMs = nowMs + TOMBSTONE_GRACE_MS;
     return deps.database.primary.batch([
       buryAbandonedKeyStatement({ ...values, dueMs }),
-      buryAbandonedMultipartStatement({ ...values, dueMs }),
       claimForCommitStatement(values),
-      uploadByNameStatement({ ...name, uploadId }),
-      uploadPartsStatement({ uploadId }),
       blobByDigestStatement({ digest }),
+      // What is untouched has no parts.
+      ...(untouchedOnly ? [] : [uploadPartsStatement({ uploadId })]),
     ]);
   });
   const upload = claimed[0];
   if (upload !== undefined) {
     return { upload, claim, parts, existing: blobs[0] ?? null, digest, deps };
   }
-  const current = found[0];
-  if (current === undefined) {
+  const current = await deps.database.primary.first(uploadByNameStatement({ ...name, uploadId }));
+  if (current === null) {
     return null;
   }
   if (untouchedOnly && current.snapshot.byteCount > 0) {
@@ -152,27 +150,48 @@ async function receiveWhole(
   committing: Committing,
   { digest, body, length }: WholeBody,
 ): Promise<Blob | null> {
-  const { upload, claim, deps } = committing;
+  const { claim, deps } = committing;
   const maxBytes = deps.settings.maxBlobBytes;
   if (length > maxBytes) {
     await cancel(committing);
     throw new RegistryError('BlobTooLarge', { uploadedBytes: length, maxBytes });
   }
   try {
-    await claim.during(async (lost) => {
-      const sized = new FixedLengthStream(length);
-      await Promise.all([
-        body.pipeTo(sized.writable, { signal: lost }),
-        deps.blobStore.put(upload.objectKey, sized.readable, digest),
-      ]);
-    });
+    await claim.during((lost) => putWhole(committing, { digest, body, length, lost }));
+    return await record(committing, { byteCount: length });
   } catch (error) {
     await cancel(committing);
     throw error instanceof ChecksumMismatch
       ? new RegistryError('DigestMismatch', { expected: digest, actual: null })
       : error;
   }
-  return record(committing, { byteCount: length });
+}
+
+/** The body straight into R2, which wants to know its length and gets no other. */
+async function putWhole(
+  { upload, deps }: Committing,
+  { digest, body, length, lost }: WholeBody & { lost: AbortSignal },
+): Promise<void> {
+  const sized = new FixedLengthStream(length);
+  const outcomes = await Promise.allSettled([
+    deps.blobStore.put(upload.objectKey, sized.readable, digest),
+    body.pipeTo(sized.writable, { signal: lost }),
+  ]);
+  const failures = outcomes.flatMap((outcome) =>
+    outcome.status === 'rejected' ? [outcome.reason as unknown] : [],
+  );
+  // A body of another length fails both in some order, and not both tell why.
+  if (failures.some(isLengthError)) {
+    throw new RegistryError('BodyLength', { expectedBytes: length, actualBytes: null });
+  }
+  if (failures.length > 0) {
+    throw failures[0];
+  }
+}
+
+/** The runtime has no class for it. */
+function isLengthError(reason: unknown): boolean {
+  return reason instanceof TypeError && reason.message.includes('FixedLengthStream');
 }
 
 /** Commits what chunks brought: the running hash decides, then the object is put together. */
@@ -188,7 +207,7 @@ async function commitReceived(committing: Committing): Promise<Blob | null> {
     }
     return await record(committing, {});
   } catch (error) {
-    await releaseClaim(claim, deps);
+    await lapseClaim(claim, deps);
     throw error;
   }
 }

@@ -1,7 +1,5 @@
 import type { Blob, BlobUpload } from '../../model/datatypes.ts';
 import type { RepositoryName } from '../../model/names.ts';
-import type { RepositoryRef } from '../../model/references.ts';
-import { repositoryByNameStatement } from '../../storage/d1/repositories.ts';
 import { insertUploadByNameStatement, uploadByNameStatement } from '../../storage/d1/uploads.ts';
 import type { RegistryDeps } from '../deps.ts';
 import { cancelUpload } from './cancel.ts';
@@ -19,10 +17,8 @@ import { newUpload } from './sessions.ts';
  * it ends as a blob or cancelled. Bytes pass through the Worker once and in bounded memory.
  */
 export interface BlobUploader {
-  /** Begins an upload; none where the repository's state takes no pushes. */
-  startUpload(
-    name: RepositoryName,
-  ): Promise<{ readonly repository: RepositoryRef; readonly upload: BlobUpload | null } | null>;
+  /** Begins an upload; null also where the repository's state takes no pushes. */
+  startUpload(name: RepositoryName): Promise<BlobUpload | null>;
   /** An upload as its row has it. */
   uploadStatus(name: RepositoryName, uploadId: string): Promise<BlobUpload | null>;
   /**
@@ -52,12 +48,10 @@ export function createBlobUploader(deps: RegistryDeps): BlobUploader {
     startUpload: (name) =>
       sendAgain(async () => {
         const values = newUpload(ids.uuid(), { storageMetadata: {}, deps });
-        const [inserted, repositories] = await database.primary.batch([
+        const inserted = await database.primary.first(
           insertUploadByNameStatement({ ...values, ...name }),
-          repositoryByNameStatement({ ...name }),
-        ]);
-        const [repository] = repositories;
-        return repository ? { repository, upload: inserted[0]?.snapshot ?? null } : null;
+        );
+        return inserted?.snapshot ?? null;
       }),
     uploadStatus: async (name, uploadId) => (await find(name, uploadId))?.snapshot ?? null,
     appendChunk: (name, uploadId, chunk) => appendChunk({ name, uploadId }, chunk, deps),
