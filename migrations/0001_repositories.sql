@@ -10,6 +10,9 @@ CREATE TABLE namespace (
   region_mode TEXT NOT NULL DEFAULT 'off' CHECK (region_mode IN ('off', 'observe', 'enforce'))
 ) STRICT;
 
+-- The order of whole names, `namespace/name`, which the catalog lists them in.
+CREATE INDEX namespace_path ON namespace (name || '/');
+
 CREATE TABLE repository (
   id INTEGER PRIMARY KEY AUTOINCREMENT,
   namespace_id INTEGER NOT NULL REFERENCES namespace (id),

@@ -7,6 +7,7 @@ import type { RegistryDeps } from './registry/deps.ts';
 import { createRegistry, createRegistryOperations } from './registry/index.ts';
 import type { Settings } from './settings.ts';
 import { openDatabase } from './storage/d1/database.ts';
+import { openAnswerCache } from './storage/edge/answer-cache.ts';
 import { openCache } from './storage/kv/cache.ts';
 import { Meter } from './storage/meter.ts';
 import { openBlobStore } from './storage/r2/blob-store.ts';
@@ -45,11 +46,12 @@ export function openScope(
 ): RequestScope {
   const { settings, bookmark, context } = options;
   const meter = new Meter();
-  const { readConsistency } = settings;
+  const { readConsistency, answerTtlSec } = settings;
   const deps: RegistryDeps = {
     database: openDatabase(DB, { meter, readConsistency, bookmark }),
     blobStore: openBlobStore(BUCKET, meter),
     cache: openCache(CACHE, { meter, onFailure: report }),
+    answers: openAnswerCache(caches.default, { ttlSec: answerTtlSec, onFailure: report }),
     clock: systemClock,
     ids: randomIds,
     settings: settings.registry,

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 
 import { ConfigurationError } from './http/configuration-error.ts';
-import { TOKEN_TTL_SEC_DEFAULT } from './model/limits.ts';
+import { ANSWER_TTL_SEC_DEFAULT, TOKEN_TTL_SEC_DEFAULT } from './model/limits.ts';
 import { DEFAULT_SETTINGS, type RegistrySettings } from './registry/settings.ts';
 
 /** Everything that an operator decides by Worker variables. */
@@ -10,6 +10,8 @@ export interface Settings {
   /** Whether pulls may read a replica near them, or everything reads the primary. */
   readonly readConsistency: 'replica' | 'primary';
   readonly tokenTtlSec: number;
+  /** How long a location keeps its answers to pulls by digest, in seconds; 0: not at all. */
+  readonly answerTtlSec: number;
 }
 
 const flag = (byDefault: boolean) =>
@@ -17,10 +19,24 @@ const flag = (byDefault: boolean) =>
     .enum(['true', 'false'])
     .transform((text) => text === 'true')
     .default(byDefault);
-const wholeNumber = (byDefault: number) =>
+const bytes = (byDefault: number) =>
   z
     .string()
     .regex(/^[1-9][0-9]{0,14}$/, 'expected a whole number above zero')
+    .transform(Number)
+    .default(byDefault);
+/** Few enough digits that a time which is so far from now is still a time. */
+const seconds = (byDefault: number) =>
+  z
+    .string()
+    .regex(/^[1-9][0-9]{0,8}$/, 'expected a whole number above zero, of nine digits at most')
+    .transform(Number)
+    .default(byDefault);
+
+const secondsOrZero = (byDefault: number) =>
+  z
+    .string()
+    .regex(/^[0-9]{1,9}$/, 'expected a whole number of nine digits at most')
     .transform(Number)
     .default(byDefault);
 
@@ -31,17 +47,14 @@ const variables = z.object({
   SPARSE_INDEX: flag(DEFAULT_SETTINGS.sparseIndex),
   COSIGN_CASCADE: flag(DEFAULT_SETTINGS.cosignCascade),
   RESET_CHILD_MANIFEST_EXPIRATION: flag(DEFAULT_SETTINGS.resetChildManifestExpiration),
-  PUSH_TEMP_TAG_EXPIRATION_SEC: wholeNumber(DEFAULT_SETTINGS.pushTempTagExpirationSec),
-  PUSH_LEASE_SEC: wholeNumber(DEFAULT_SETTINGS.pushLeaseSec),
-  MAX_BLOB_BYTES: wholeNumber(DEFAULT_SETTINGS.maxBlobBytes),
-  UPLOAD_CHUNK_BYTES_MAX: wholeNumber(DEFAULT_SETTINGS.uploadChunkBytesMax),
-  REMOVED_TAG_EXPIRATION_SEC: z
-    .string()
-    .regex(/^[0-9]{1,9}$/, 'expected a whole number')
-    .transform(Number)
-    .default(DEFAULT_SETTINGS.removedTagExpirationSec),
+  PUSH_TEMP_TAG_EXPIRATION_SEC: seconds(DEFAULT_SETTINGS.pushTempTagExpirationSec),
+  PUSH_LEASE_SEC: seconds(DEFAULT_SETTINGS.pushLeaseSec),
+  MAX_BLOB_BYTES: bytes(DEFAULT_SETTINGS.maxBlobBytes),
+  UPLOAD_CHUNK_BYTES_MAX: bytes(DEFAULT_SETTINGS.uploadChunkBytesMax),
+  REMOVED_TAG_EXPIRATION_SEC: secondsOrZero(DEFAULT_SETTINGS.removedTagExpirationSec),
   READ_CONSISTENCY: z.enum(['replica', 'primary']).default('replica'),
-  TOKEN_TTL_SEC: wholeNumber(TOKEN_TTL_SEC_DEFAULT),
+  TOKEN_TTL_SEC: seconds(TOKEN_TTL_SEC_DEFAULT),
+  ANSWER_TTL_SEC: secondsOrZero(ANSWER_TTL_SEC_DEFAULT),
 });
 
 /** Reads the settings from a Worker's environment. Throws `ConfigurationError` naming a bad one. */
@@ -70,5 +83,6 @@ export function readSettings(environment: object): Settings {
     },
     readConsistency: data.READ_CONSISTENCY,
     tokenTtlSec: data.TOKEN_TTL_SEC,
+    answerTtlSec: data.ANSWER_TTL_SEC,
   };
 }

@@ -46,6 +46,13 @@ export const TIME_MACHINE_WINDOW_SEC_DEFAULT = 1_209_600;
 export const TAG_PAGE_SIZE_DEFAULT = 100;
 export const TAG_PAGE_SIZE_MAX = 1000;
 
+/** How long a deletion may be missed by a location that another one was asked in. */
+export const ANSWER_TTL_SEC_DEFAULT = 60;
+
+/** A page of referrers carries their bodies, for the annotations in them. */
+export const REFERRER_PAGE_SIZE_MAX = 100;
+export const REFERRERS_BODY_BYTES_MAX = 4 * MIB;
+
 /** A write that loses its race is begun again this often before it is given up as a conflict. */
 export const WRITE_ATTEMPTS_MAX = 3;
 

@@ -1,5 +1,6 @@
 import type { Clock } from '../model/time.ts';
 import type { Database } from '../storage/d1/database.ts';
+import type { AnswerCache } from '../storage/edge/answer-cache.ts';
 import type { Cache } from '../storage/kv/cache.ts';
 import type { BlobStore } from '../storage/r2/blob-store.ts';
 import type { RegistrySettings } from './settings.ts';
@@ -9,6 +10,7 @@ export interface RegistryDeps {
   readonly database: Database;
   readonly blobStore: BlobStore;
   readonly cache: Cache;
+  readonly answers: AnswerCache;
   readonly clock: Clock;
   readonly ids: Ids;
   readonly settings: RegistrySettings;

@@ -1,9 +1,15 @@
+import { keepAnswersByDigest } from './answers-by-digest.ts';
 import { createBlobDeletes, createBlobMounts, createBlobReads } from './blobs.ts';
 import type { RegistryDeps } from './deps.ts';
 import { createHealthChecks } from './health.ts';
 import { createManifestLookups } from './manifests/lookups.ts';
 import { createManifestWrites } from './manifests/writes.ts';
-import { createRepositoryProvisioning, createRepositoryReads } from './repositories.ts';
+import { createReferrers } from './referrers.ts';
+import {
+  createCatalog,
+  createRepositoryProvisioning,
+  createRepositoryReads,
+} from './repositories.ts';
 import { createPullPath } from './resolve.ts';
 import { createTagReads } from './tags/reads.ts';
 import { createTagWrites } from './tags/writes.ts';
@@ -35,9 +41,13 @@ export type RegistryOperations = ReturnType<typeof createRegistryOperations>;
 
 /** The operations that stand beside the interface, from the same concepts. */
 export function createRegistryOperations(deps: RegistryDeps) {
+  const pullPath = createPullPath(deps);
   return {
-    ...createPullPath(deps),
+    ...pullPath,
+    ...keepAnswersByDigest(pullPath, deps),
+    ...createReferrers(deps),
     ...createRepositoryProvisioning(deps),
+    ...createCatalog(deps),
     ...createBlobDeletes(deps),
     ...createBlobUploader(deps),
     ...createHealthChecks(deps),

@@ -1,3 +1,4 @@
+import type { Page } from '../model/datatypes.ts';
 import { RegistryError } from '../model/errors.ts';
 import type { RepositoryName } from '../model/names.ts';
 import type { RepositoryRef } from '../model/references.ts';
@@ -5,6 +6,7 @@ import {
   insertNamespaceStatement,
   insertRepositoryStatement,
   repositoryByNameStatement,
+  repositoryNamesStatement,
 } from '../storage/d1/repositories.ts';
 import type { RegistryDeps } from './deps.ts';
 import type { RepositoryReads } from './interface.ts';
@@ -54,6 +56,27 @@ export function createRepositoryProvisioning({
         repositoryByNameStatement({ ...name }),
       ]);
       return found[0] ?? null;
+    },
+  };
+}
+
+/** Lists repositories. */
+export interface Catalog {
+  /** Names after `lastName` (empty: from the start) in byte order, at most `limit` (1 or more). */
+  listRepositories(lastName: string, limit: number): Promise<Page<RepositoryName>>;
+}
+
+export function createCatalog({ database }: RegistryDeps): Catalog {
+  return {
+    async listRepositories(lastName, limit) {
+      const slash = lastName.indexOf('/') + 1;
+      // A text without a slash lies between namespaces, and so before all names of the next.
+      const [namespacePath, afterName] =
+        slash === 0 ? [lastName, ''] : [lastName.slice(0, slash), lastName.slice(slash)];
+      const rows = await database.primary.all(
+        repositoryNamesStatement({ namespacePath, afterName, limit: limit + 1 }),
+      );
+      return { items: rows.slice(0, limit), hasMore: rows.length > limit };
     },
   };
 }

@@ -137,7 +137,7 @@ export function createPullPath(deps: RegistryDeps): PullPath {
       const renewBeforeMs = nowMs + (settings.pushLeaseSec * MS_PER_SECOND) / 2;
       const [, , resolved] = await database.primary.batch([
         renewLeaseStatement({ ...name, digest, nowMs, expiresMs, renewBeforeMs }),
-        lowerLeaseHintByNameStatement({ ...name, digest, expiresMs }),
+        lowerLeaseHintByNameStatement({ ...name, expiresMs }),
         resolveBlobStatement({ ...name, digest }),
       ]);
       return resolved[0] ?? null;

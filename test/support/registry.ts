@@ -6,6 +6,7 @@ import type { RegistryDeps } from '../../src/registry/deps.ts';
 import { createRegistry, createRegistryOperations } from '../../src/registry/index.ts';
 import { DEFAULT_SETTINGS, type RegistrySettings } from '../../src/registry/settings.ts';
 import { openDatabase } from '../../src/storage/d1/database.ts';
+import { openAnswerCache } from '../../src/storage/edge/answer-cache.ts';
 import { openCache } from '../../src/storage/kv/cache.ts';
 import { Meter } from '../../src/storage/meter.ts';
 import { openBlobStore } from '../../src/storage/r2/blob-store.ts';
@@ -19,6 +20,8 @@ export interface TestRegistryOptions {
   readonly gate?: Gate;
   readonly bindings?: Bindings;
   readonly readConsistency?: 'replica' | 'primary';
+  /** How long answers by digest are kept, in seconds; off by default. */
+  readonly answerTtlSec?: number;
 }
 
 /** The registry over the real local stores, with a clock that moves when told. */
@@ -28,6 +31,7 @@ export function openTestRegistry({
   gate,
   bindings = env,
   readConsistency = 'primary',
+  answerTtlSec = 0,
 }: TestRegistryOptions = {}) {
   const { DB, BUCKET, CACHE } = gate === undefined ? bindings : gated(bindings, gate);
   const meter = new Meter();
@@ -37,6 +41,12 @@ export function openTestRegistry({
     blobStore: openBlobStore(BUCKET, meter),
     cache: openCache(CACHE, {
       meter,
+      onFailure: (error) => {
+        throw error;
+      },
+    }),
+    answers: openAnswerCache(caches.default, {
+      ttlSec: answerTtlSec,
       onFailure: (error) => {
         throw error;
       },

@@ -1,0 +1,117 @@
+import { env } from 'cloudflare:workers';
+
+import type { Bindings } from './gate.ts';
+
+/** What tags, pulls and pages are read from, each table after those that it refers to. */
+const TABLES = [
+  'namespace',
+  'repository',
+  'manifest',
+  'manifest_child',
+  'blob',
+  'manifest_blob',
+  'uploaded_blob',
+  'tag',
+  'manifest_label',
+] as const;
+
+type Copy = ReadonlyMap<string, readonly Readonly<Record<string, unknown>>[]>;
+
+/** A replica that stands still: it answers from the copy that was made last. */
+export interface LaggingReplica {
+  /** The bindings with this replica as the nearest one; the primary stays what it is. */
+  readonly bindings: Bindings;
+  /** Makes the replica catch up with the primary. */
+  catchUp(): Promise<void>;
+  /** How many reads it answered. */
+  reads(): number;
+}
+
+/**
+ * A replica of the real database that lags. Each of its reads is one transaction of the database
+ * that puts the old rows in, reads, and puts the present rows back, so what it answers is what an
+ * old copy would. Nothing else may run meanwhile.
+ */
+export async function openLaggingReplica(): Promise<LaggingReplica> {
+  let old = await copyTables();
+  let reads = 0;
+
+  async function readOld(statement: D1PreparedStatement): Promise<D1Result> {
+    reads += 1;
+    const before = restore(old);
+    const results = await env.DB.batch([
+      env.DB.prepare('PRAGMA defer_foreign_keys = on'),
+      ...before,
+      statement,
+      ...restore(await copyTables()),
+    ]);
+    const result = results[1 + before.length];
+    if (result === undefined) {
+      throw new Error('the read gave no result');
+    }
+    return result;
+  }
+
+  function statementOf(statement: D1PreparedStatement): D1PreparedStatement {
+    return new Proxy(statement, {
+      get(target, name) {
+        if (name === 'bind') {
+          return (...values: unknown[]) => statementOf(target.bind(...values));
+        }
+        if (name === 'all') {
+          return () => readOld(target);
+        }
+        throw new Error(`the replica does not know ${String(name)}`);
+      },
+    });
+  }
+
+  const DB = new Proxy(env.DB, {
+    get(target, name) {
+      if (name !== 'withSession') {
+        const member: unknown = Reflect.get(target, name, target);
+        return typeof member === 'function' ? (member.bind(target) as unknown) : member;
+      }
+      return (constraint: string) => {
+        const session = target.withSession(constraint);
+        return constraint === 'first-primary'
+          ? session
+          : {
+              prepare: (sql: string) => statementOf(env.DB.prepare(sql)),
+              getBookmark: () => session.getBookmark(),
+            };
+      };
+    },
+  });
+
+  return {
+    bindings: { DB, BUCKET: env.BUCKET, CACHE: env.CACHE },
+    async catchUp() {
+      old = await copyTables();
+    },
+    reads: () => reads,
+  };
+}
+
+async function copyTables(): Promise<Copy> {
+  const results = await env.DB.batch<Record<string, unknown>>(
+    TABLES.map((table) => env.DB.prepare(`SELECT * FROM ${table}`)),
+  );
+  return new Map(TABLES.map((table, at) => [table, results[at]?.results ?? []]));
+}
+
+/** The statements that make the tables what the copy has. */
+function restore(copy: Copy): readonly D1PreparedStatement[] {
+  return [
+    ...TABLES.toReversed().map((table) => env.DB.prepare(`DELETE FROM ${table}`)),
+    ...TABLES.flatMap((table) =>
+      (copy.get(table) ?? []).map((row) => {
+        const columns = Object.keys(row);
+        const places = columns.map(() => '?').join(', ');
+        return env.DB.prepare(
+          `INSERT INTO ${table} (${columns.join(', ')}) VALUES (${places})`,
+        ).bind(...Object.values(row));
+      }),
+    ),
+  ];
+}
