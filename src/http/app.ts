@@ -1,4 +1,4 @@
-import { Hono } from 'hono';
+import { type Context, Hono } from 'hono';
 import { requestId } from 'hono/request-id';
 
 import { isRegistryError } from '../model/errors.ts';
@@ -10,8 +10,8 @@ import { endToEndHealth, instanceHealth } from './health.ts';
 import { describeError, log } from './log.ts';
 import { observe } from './observe.ts';
 import { OciError, toOciError } from './oci/errors.ts';
-import { ociRoutes } from './oci/routes.ts';
-import { type AppEnv, BOOKMARK_HEADER, type RequestScope } from './scope.ts';
+import { ociRoutes, only } from './oci/routes.ts';
+import { type AppEnv, BOOKMARK_HEADER, parseBookmark, type RequestScope } from './scope.ts';
 
 export interface AppOptions {
   readonly auth: AuthDeps;
@@ -24,36 +24,67 @@ export interface AppOptions {
 
 /** The registry's HTTP side: the distribution API, its tokens, and the health checks. */
 export function createApp({ auth, openScope }: AppOptions): Hono<AppEnv> {
-  const app = new Hono<AppEnv>({ strict: false });
-  // The edge names every request already; elsewhere, or if the client did, another name serves.
-  app.use(requestId({ generator: (c) => c.req.header('cf-ray') ?? crypto.randomUUID() }));
+  const app = createBareApp();
   app.use(async function openRequestScope(c, next) {
-    const bookmark = c.req.header(BOOKMARK_HEADER) ?? null;
+    const bookmark = parseBookmark(c.req.header(BOOKMARK_HEADER));
     c.set('scope', openScope({ bookmark, context: c.executionCtx }));
     await next();
   });
   app.use(observe());
+
+  app.get('/health/instance', instanceHealth);
+  app.get('/health/endtoend', endToEndHealth);
+  app.all('/health/:check', only('GET', 'HEAD'));
+  app.route('/v2/auth', tokenEndpoint(auth));
+  app.use('/v2/*', authentication(auth));
+  app.route('/v2', ociRoutes());
+  return app;
+}
+
+/** What stands in for the app while a secret or setting is not usable: it says so, always. */
+export function createMisconfiguredApp(error: ConfigurationError): Hono<AppEnv> {
+  const app = createBareApp();
+  app.use(function refuse() {
+    throw error;
+  });
+  return app;
+}
+
+/** What every request gets: a name for the log, and answers to unknown paths and to failures. */
+function createBareApp(): Hono<AppEnv> {
+  const app = new Hono<AppEnv>({ strict: false });
+  // The edge names every request already; elsewhere, or if the client did, another name serves.
+  app.use(requestId({ generator: (c) => c.req.header('cf-ray') ?? crypto.randomUUID() }));
   app.use('/v2/*', async function announceApi(c, next) {
     await next();
     c.header('Docker-Distribution-API-Version', 'registry/2.0');
   });
-
-  app.get('/health/instance', instanceHealth);
-  app.get('/health/endtoend', endToEndHealth);
-  app.route('/v2/auth', tokenEndpoint(auth));
-  app.use('/v2/*', authentication(auth));
-  app.route('/v2', ociRoutes());
-
-  app.notFound((c) => {
-    const { pathname } = new URL(c.req.url);
-    return pathname.startsWith('/v2/')
-      ? sendOciError(
-          new OciError(404, { code: 'NAME_UNKNOWN', message: 'there is nothing at this path' }),
-        )
-      : c.json({ status: 404, title: 'not_found', detail: 'there is nothing at this path' }, 404);
+  app.notFound(answerUnknownPath);
+  app.onError((error, c) => {
+    const { status, entries, headers } = asOciError(error, c.var.requestId);
+    return c.json({ errors: entries }, status, headers);
   });
-  app.onError((error, c) => sendOciError(asOciError(error, c.var.requestId)));
   return app;
+}
+
+function answerUnknownPath(c: Context<AppEnv>): Response {
+  const message = 'there is nothing at this path';
+  const { origin, pathname } = new URL(c.req.url);
+  if (pathname.startsWith('/v2/')) {
+    return c.json({ errors: [{ code: 'NAME_UNKNOWN', message }] }, 404);
+  }
+  const kind = 'not_found';
+  return c.json(
+    {
+      status: 404,
+      title: kind,
+      type: `${origin}/api/v1/error/${kind}`,
+      detail: message,
+      error_type: kind,
+      error_message: message,
+    },
+    404,
+  );
 }
 
 /** What a client may learn of an error. Everything unexpected is for the log only. */
@@ -72,8 +103,4 @@ function asOciError(error: Error, id: string): OciError {
     code: 'UNKNOWN',
     message: `something went wrong here; the log has more under request ${id}`,
   });
-}
-
-function sendOciError({ status, entries, headers }: OciError): Response {
-  return Response.json({ errors: entries }, { status, headers });
 }

@@ -25,3 +25,14 @@ export interface AppEnv extends AuthEnv {
 
 /** The header that carries the database's bookmark, both ways. */
 export const BOOKMARK_HEADER = 'Berth-Bookmark';
+
+/** Hexadecimal numbers with dashes between. The database fails at what is none of its own. */
+const BOOKMARK = /^[0-9a-f]+(?:-[0-9a-f]+)+$/;
+const BOOKMARK_LENGTH_MAX = 128;
+
+/** The bookmark that a request brought; null for none, and for what cannot be one. */
+export function parseBookmark(header: string | undefined): string | null {
+  return header !== undefined && header.length <= BOOKMARK_LENGTH_MAX && BOOKMARK.test(header)
+    ? header
+    : null;
+}

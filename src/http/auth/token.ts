@@ -121,7 +121,12 @@ async function verifyClaims(
   }
 }
 
-function requireTokenTtlSec({ tokenTtlSec }: Pick<AuthDeps, 'tokenTtlSec'>): number {
+/**
+ * How long the tokens that are issued are good for, in seconds.
+ *
+ * @throws ConfigurationError if that is shorter or longer than clients take
+ */
+export function requireTokenTtlSec({ tokenTtlSec }: Pick<AuthDeps, 'tokenTtlSec'>): number {
   const isUsable =
     Number.isInteger(tokenTtlSec) &&
     tokenTtlSec >= TOKEN_TTL_SEC_MIN &&

@@ -2,10 +2,11 @@ import type { Context } from 'hono';
 
 import type { Blob } from '../../model/datatypes.ts';
 import type { Digest } from '../../model/digest.ts';
+import type { RepositoryName } from '../../model/names.ts';
 import { mayPush, requireAccess } from '../auth/middleware.ts';
-import type { AppEnv } from '../scope.ts';
+import type { AppEnv, RequestScope } from '../scope.ts';
 import { OciError } from './errors.ts';
-import { parseRange, requireDigest } from './params.ts';
+import { type BlobRange, parseRange, requireDigest } from './params.ts';
 import { nameUnknown, requireRepository, requireWritable } from './repositories.ts';
 
 type BlobContext = Context<AppEnv, '/v2/:name/blobs/:digest'>;
@@ -31,20 +32,19 @@ export async function getBlob(c: BlobContext): Promise<Response> {
   if (blob === null) {
     throw blobUnknown(digest);
   }
-  return isHead ? c.body(null, 200, headersOf(blob)) : sendBlob(c, blob);
+  return isHead ? c.body(null, 200, headersOf(blob)) : sendBlob(c, { name, blob });
 }
 
-async function sendBlob(c: BlobContext, blob: Blob): Promise<Response> {
-  const { operations } = c.var.scope;
+async function sendBlob(
+  c: BlobContext,
+  { name, blob }: { name: RepositoryName; blob: Blob },
+): Promise<Response> {
   const size = blob.compressedSize;
   const range = parseRange(c.req.header('Range'), size);
   if (range.kind === 'unsatisfiable') {
     return c.body(null, 416, { 'Content-Range': `bytes */${size}` });
   }
-  const body = await operations.openBlob(blob, range.kind === 'whole' ? undefined : range);
-  if (body === null) {
-    throw blobUnknown(blob.digest);
-  }
+  const body = await openBlob(c.var.scope, { name, blob, range });
   if (range.kind === 'whole') {
     return c.body(body, 200, headersOf(blob));
   }
@@ -54,6 +54,26 @@ async function sendBlob(c: BlobContext, blob: Blob): Promise<Response> {
     'Content-Length': String(length),
     'Content-Range': `bytes ${offset}-${offset + length - 1}/${size}`,
   });
+}
+
+/** The bytes. An answer that was kept may name an object that a repair has replaced since. */
+async function openBlob(
+  { operations }: RequestScope,
+  { name, blob, range }: { name: RepositoryName; blob: Blob; range: BlobRange },
+): Promise<ReadableStream<Uint8Array>> {
+  const part = range.kind === 'part' ? range : undefined;
+  const body = await operations.openBlob(blob, part);
+  if (body !== null) {
+    return body;
+  }
+  const { digest } = blob;
+  await operations.forgetBlob(name, digest);
+  const current = await operations.resolveBlob(name, digest);
+  const repaired = current?.blob && (await operations.openBlob(current.blob, part));
+  if (!repaired) {
+    throw blobUnknown(digest);
+  }
+  return repaired;
 }
 
 function headersOf(blob: Blob): Record<string, string> {
@@ -77,6 +97,7 @@ export async function deleteBlob(c: BlobContext): Promise<Response> {
   if ((await scope.operations.unlinkRepoBlob(repository, digest)) === null) {
     throw blobUnknown(digest);
   }
+  await scope.operations.forgetBlob(name, digest);
   return c.body(null, 202);
 }
 

@@ -1,3 +1,5 @@
+import type { ContentfulStatusCode } from 'hono/utils/http-status';
+
 import type { AnyRegistryError } from '../../model/errors.ts';
 
 /** The distribution-spec's error codes, and the two that its implementations use for 5xx. */
@@ -27,12 +29,12 @@ export interface OciErrorEntry {
 
 /** A refusal in the form of the distribution-spec: an HTTP status and one or more entries. */
 export class OciError extends Error {
-  readonly status: number;
+  readonly status: ContentfulStatusCode;
   readonly entries: readonly OciErrorEntry[];
   readonly headers: Readonly<Record<string, string>>;
 
   constructor(
-    status: number,
+    status: ContentfulStatusCode,
     entry: OciErrorEntry | readonly OciErrorEntry[],
     headers: Readonly<Record<string, string>> = {},
   ) {

@@ -106,16 +106,22 @@ export async function putManifest(c: ManifestContext): Promise<Response> {
   });
 }
 
-/** The body in memory. Counted while it comes, because clients may not announce its length. */
+/**
+ * The body in memory. Counted while it comes, because clients may not announce its length. What is
+ * too much is read to its end all the same: a client that is still sending would lose the
+ * connection before it sees the answer.
+ */
 async function readBody(body: ReadableStream<Uint8Array> | null, maxBytes: number): Promise<Bytes> {
   const chunks: Uint8Array[] = [];
   let length = 0;
   for await (const chunk of body ?? []) {
     length += chunk.byteLength;
-    if (length > maxBytes) {
-      throw new RegistryError('ManifestTooLarge', { maxBytes });
+    if (length <= maxBytes) {
+      chunks.push(chunk);
     }
-    chunks.push(chunk);
+  }
+  if (length > maxBytes) {
+    throw new RegistryError('ManifestTooLarge', { maxBytes });
   }
   const bytes = new Uint8Array(length);
   let offset = 0;
@@ -146,6 +152,7 @@ async function deleteByTag(
   if (deleted === null) {
     throw new RegistryError('TagNotFound', { tagName });
   }
+  await scope.operations.forgetManifest(name, deleted.manifestDigest);
   return c.body(null, 202);
 }
 
@@ -154,6 +161,8 @@ async function deleteByDigest(
   { name, digest }: { name: RepositoryName; digest: Digest },
 ): Promise<Response> {
   const { scope } = c.var;
+  // What is deleted is decided by the database, not by an answer that was kept.
+  await scope.operations.forgetManifest(name, digest);
   const resolved = await scope.operations.resolveManifest(name, digest, { withBytes: false });
   if (resolved === null) {
     throw nameUnknown(name);
@@ -165,6 +174,7 @@ async function deleteByDigest(
   const { tags, hiddenEnded, stillAvailable } = await scope.registry.deleteTagsForManifest(
     resolved.manifest.info,
   );
+  await scope.operations.forgetManifest(name, digest);
   if (tags.length + hiddenEnded > 0) {
     return c.body(null, 202, stillAvailable ? { Warning: HELD_BY_INDEX } : {});
   }

@@ -51,8 +51,8 @@ export function ociRoutes(): Hono<AppEnv> {
   return app;
 }
 
-/** Answers the other methods of a known path. */
-function only(...methods: readonly string[]): () => never {
+/** Answers the other methods of a known path: 405 `UNSUPPORTED`. */
+export function only(...methods: readonly string[]): () => never {
   return () => {
     throw new OciError(
       405,

@@ -15,7 +15,7 @@ export async function listTags(c: Context<AppEnv, '/v2/:name/tags/list'>): Promi
     await requireRepository(name, scope);
     return c.json({ name: asked, tags: [] });
   }
-  const lastName = c.req.query('last')?.trim() ?? null;
+  const lastName = c.req.query('last') ?? null;
   const resolved = await scope.operations.resolveTagPage(name, lastName, limit);
   if (resolved === null) {
     throw nameUnknown(name);

@@ -9,7 +9,7 @@ import { mayPull, requireAccess } from '../auth/middleware.ts';
 import type { AppEnv } from '../scope.ts';
 import { OciError, toOciError } from './errors.ts';
 import { parseContentLength, parseContentRange, requireDigest } from './params.ts';
-import { nameUnknown, repositoryForPush, requireWritable } from './repositories.ts';
+import { repositoryForPush } from './repositories.ts';
 
 type StartContext = Context<AppEnv, '/v2/:name/blobs/uploads'>;
 type UploadContext = Context<AppEnv, '/v2/:name/blobs/uploads/:upload'>;
@@ -78,17 +78,12 @@ async function uploadInOneRequest(
 /** An open upload, in a repository that is made if there is none. */
 async function beginUpload(c: StartContext, name: RepositoryName): Promise<BlobUpload> {
   const { scope } = c.var;
-  const { operations } = scope;
-  let started = await operations.startUpload(name);
-  if (started === null) {
-    await repositoryForPush(name, scope);
-    started = await operations.startUpload(name);
+  const started = await scope.operations.startUpload(name);
+  if (started !== null) {
+    return started;
   }
-  if (started === null) {
-    throw nameUnknown(name);
-  }
-  requireWritable(started.repository);
-  return started.upload ?? unknownUpload();
+  await repositoryForPush(name, scope);
+  return (await scope.operations.startUpload(name)) ?? unknownUpload();
 }
 
 /** end-13: how far an upload is. */
@@ -124,7 +119,8 @@ export async function putUpload(c: UploadContext): Promise<Response> {
   }
   const digest = requireDigest(digestText);
   const { offset, length } = announcedBytes(c);
-  const body = length === 0 ? null : c.req.raw.body;
+  // A length without a body is told of where the body ends too early.
+  const body = length === null ? c.req.raw.body : length === 0 ? null : bodyOf(c);
   const blob = await keepingSession(asked, () =>
     c.var.scope.operations.finishUpload(name, c.req.param('upload'), {
       digest,

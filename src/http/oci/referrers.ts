@@ -1,0 +1,53 @@
+import type { Context } from 'hono';
+
+import { MANIFEST_MEDIA_TYPES } from '../../image/media-types.ts';
+import { parseStoredManifest } from '../../image/parse.ts';
+import type { Manifest } from '../../model/datatypes.ts';
+import { requireAccess } from '../auth/middleware.ts';
+import type { AppEnv } from '../scope.ts';
+import { requireDigest } from './params.ts';
+
+/**
+ * end-12: an index of what refers to a digest, a page at a time. Never 404: a client that is told
+ * so would fall back to tags, so an unknown digest or repository has no referrers.
+ */
+export async function listReferrers(
+  c: Context<AppEnv, '/v2/:name/referrers/:digest'>,
+): Promise<Response> {
+  const asked = c.req.param('name');
+  const name = await requireAccess(c, { name: asked, action: 'pull' });
+  const digest = requireDigest(c.req.param('digest'));
+  const artifactType = c.req.query('artifactType') || null;
+  const { items, cursor } = await c.var.scope.operations.listReferrers(name, digest, {
+    artifactType,
+    cursor: c.req.query('last') ?? null,
+  });
+  const body = JSON.stringify({
+    schemaVersion: 2,
+    mediaType: MANIFEST_MEDIA_TYPES.ociIndex,
+    manifests: items.map(describe),
+  });
+  const filter = artifactType === null ? '' : `artifactType=${encodeURIComponent(artifactType)}&`;
+  return c.body(body, 200, {
+    'Content-Type': MANIFEST_MEDIA_TYPES.ociIndex,
+    'Content-Length': String(new TextEncoder().encode(body).byteLength),
+    'Cache-Control': 'no-transform',
+    ...(artifactType === null ? {} : { 'OCI-Filters-Applied': 'artifactType' }),
+    ...(cursor === undefined
+      ? {}
+      : { Link: `</v2/${asked}/referrers/${digest}?${filter}last=${cursor}>; rel="next"` }),
+  });
+}
+
+/** The descriptor of a referrer, with the annotations of its manifest. */
+function describe(referrer: Manifest): object {
+  const { annotations } = parseStoredManifest(referrer.bytes, referrer);
+  const { mediaType, sizeBytes, digest, artifactType } = referrer;
+  return {
+    mediaType,
+    size: sizeBytes,
+    digest,
+    ...(artifactType === null ? {} : { artifactType }),
+    ...(Object.keys(annotations).length === 0 ? {} : { annotations }),
+  };
+}
