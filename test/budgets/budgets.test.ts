@@ -1,0 +1,265 @@
+import { env } from 'cloudflare:workers';
+import { describe, it } from 'vitest';
+
+import { computeDigest } from '../../src/model/digest.ts';
+import type { RepositoryName, TagName } from '../../src/model/names.ts';
+import type { RepositoryRef } from '../../src/model/references.ts';
+import type { Usage } from '../../src/model/usage.ts';
+import { anImage, pushBlob, pushTagged, streamOf, uniqueBytes } from '../support/content.ts';
+import { aRepository, openTestRegistry, type TestRegistry } from '../support/registry.ts';
+
+/**
+ * What each operation may ask of the stores, counted on the real local ones. A budget holds for a
+ * repository of a hundred tags and for one of ten thousand, and the rows read are the same in both.
+ */
+interface Budget {
+  readonly roundTrips: number;
+  readonly rowsRead: number;
+  readonly rowsWritten: number;
+  readonly r2Reads?: number;
+  readonly r2Writes?: number;
+  readonly kvReads?: number;
+  readonly kvWrites?: number;
+}
+
+/** Prepares the world for an operation, and gives the operation, which is all that is counted. */
+type Scene = (world: World) => Promise<(registry: TestRegistry) => Promise<unknown>>;
+
+interface World {
+  readonly registry: TestRegistry;
+  readonly repository: RepositoryRef;
+  readonly name: RepositoryName;
+}
+
+const SIZES = [100, 10_000];
+const PAGE = 50;
+const CHUNK_BYTES = 5 * 1024 * 1024;
+
+const pullByTag =
+  (withBytes: boolean): Scene =>
+  async ({ name }) =>
+  ({ operations }) =>
+    operations.resolveTag(name, 'latest' as TagName, { withBytes });
+
+const pullByDigest: Scene = async ({ registry, repository, name }) => {
+  const { manifest } = await pushTagged(registry, repository, { tagName: 'by-digest' });
+  return ({ operations }) => operations.resolveManifest(name, manifest.digest, { withBytes: true });
+};
+
+const pullBlob: Scene = async ({ registry, repository, name }) => {
+  const { digest } = await pushBlob(registry, repository);
+  return async ({ operations }) => {
+    const resolved = await operations.resolveBlob(name, digest);
+    await (resolved?.blob && (await operations.openBlob(resolved.blob))?.cancel());
+  };
+};
+
+/** The same a second time, in the location that was asked before. */
+const warm =
+  (scene: Scene): Scene =>
+  async (world) => {
+    const operation = await scene(world);
+    await operation(world.registry);
+    await world.registry.settleDeferred();
+    return operation;
+  };
+
+const headBlobToPush: Scene = async ({ registry, repository, name }) => {
+  const { digest } = await pushBlob(registry, repository);
+  return ({ operations }) => operations.resolveBlobForPush(name, digest);
+};
+
+const listTags: Scene =
+  async ({ name }) =>
+  ({ operations }) =>
+    operations.resolveTagPage(name, null, PAGE);
+
+const pushBlobInOneRequest =
+  (isKnown: boolean): Scene =>
+  async ({ registry, repository, name }) => {
+    const bytes = uniqueBytes();
+    const digest = await computeDigest('sha256', bytes);
+    if (isKnown) {
+      await pushBlob(registry, repository, bytes);
+    }
+    return async ({ operations }) => {
+      const started = await operations.startUpload(name);
+      const body = streamOf(bytes);
+      const closing = { digest, body, offset: null, length: bytes.byteLength };
+      await operations.finishUpload(name, started?.uploadId ?? '', closing);
+    };
+  };
+
+const pushBlobInChunks =
+  (chunks: number): Scene =>
+  async ({ name }) => {
+    const bytes = uniqueBytes(chunks * CHUNK_BYTES);
+    const digest = await computeDigest('sha256', bytes);
+    return async ({ operations }) => {
+      const uploadId = (await operations.startUpload(name))?.uploadId ?? '';
+      for (let offset = 0; offset < bytes.byteLength; offset += CHUNK_BYTES) {
+        const body = streamOf(bytes.slice(offset, offset + CHUNK_BYTES));
+        await operations.appendChunk(name, uploadId, { body, offset, length: CHUNK_BYTES });
+      }
+      const closing = { digest, body: null, offset: null, length: null };
+      await operations.finishUpload(name, uploadId, closing);
+    };
+  };
+
+const pushManifest =
+  ({ layers, labels }: { layers: number; labels: number }): Scene =>
+  async ({ registry, repository, name }) => {
+    const pairs = Array.from({ length: labels }, (_, index) => [`label-${index}`, 'value']);
+    const image = await anImage(registry, repository, {
+      layers,
+      labels: Object.fromEntries(pairs) as Record<string, string>,
+    });
+    return async (counted) => {
+      const found = await lookup(counted, name);
+      await counted.registry.createManifestAndRetargetTag(found, image, `pushed-${layers}`);
+    };
+  };
+
+const deleteTag: Scene = async ({ registry, repository, name }) => {
+  await pushTagged(registry, repository, { tagName: 'doomed' });
+  return async (counted) => {
+    const found = await lookup(counted, name);
+    await counted.registry.deleteTag(found, 'doomed');
+  };
+};
+
+async function lookup({ registry }: TestRegistry, name: RepositoryName): Promise<RepositoryRef> {
+  const found = await registry.lookupRepository(name.namespace, name.repository);
+  if (found === null) {
+    throw new Error('the repository is gone');
+  }
+  return found;
+}
+
+const perManifest = (layers: number, labels: number): Budget => ({
+  roundTrips: 3,
+  rowsRead: 60 + 14 * layers + 8 * labels,
+  rowsWritten: 30 + 2 * layers + 4 * labels,
+  r2Reads: 1,
+});
+
+const perChunks = (chunks: number): Budget => ({
+  roundTrips: 4 + 2 * chunks,
+  rowsRead: 60 + 16 * chunks + 3 * chunks,
+  rowsWritten: 40 + 10 * chunks,
+  r2Reads: 1 + chunks,
+  r2Writes: 2 + 2 * chunks,
+});
+
+const BUDGETS: readonly (readonly [string, Scene, Budget])[] = [
+  ['GET manifest by tag', pullByTag(true), { roundTrips: 1, rowsRead: 8, rowsWritten: 0 }],
+  ['HEAD manifest by tag', pullByTag(false), { roundTrips: 1, rowsRead: 8, rowsWritten: 0 }],
+  ['GET manifest by digest', pullByDigest, { roundTrips: 1, rowsRead: 8, rowsWritten: 0 }],
+  ['GET blob', pullBlob, { roundTrips: 1, rowsRead: 6, rowsWritten: 0, r2Reads: 1 }],
+  [
+    'GET manifest by digest, warm',
+    warm(pullByDigest),
+    { roundTrips: 0, rowsRead: 0, rowsWritten: 0 },
+  ],
+  ['GET blob, warm', warm(pullBlob), { roundTrips: 0, rowsRead: 0, rowsWritten: 0, r2Reads: 1 }],
+  ['HEAD blob, pusher', headBlobToPush, { roundTrips: 1, rowsRead: 12, rowsWritten: 0 }],
+  [
+    'tags list, cold',
+    listTags,
+    { roundTrips: 2, rowsRead: PAGE + 8, rowsWritten: 0, kvReads: 1, kvWrites: 1 },
+  ],
+  ['tags list, warm', warm(listTags), { roundTrips: 1, rowsRead: 4, rowsWritten: 0, kvReads: 1 }],
+  [
+    'blob push, one request',
+    pushBlobInOneRequest(false),
+    { roundTrips: 3, rowsRead: 40, rowsWritten: 20, r2Writes: 1 },
+  ],
+  [
+    'blob push, digest known',
+    pushBlobInOneRequest(true),
+    { roundTrips: 3, rowsRead: 40, rowsWritten: 20, r2Writes: 1, r2Reads: 1 },
+  ],
+  ['blob push, 1 chunk', pushBlobInChunks(1), perChunks(1)],
+  ['blob push, 4 chunks', pushBlobInChunks(4), perChunks(4)],
+  ['manifest push, 1 layer', pushManifest({ layers: 1, labels: 0 }), perManifest(1, 0)],
+  ['manifest push, 20 layers', pushManifest({ layers: 20, labels: 0 }), perManifest(20, 0)],
+  ['manifest push, 10 labels', pushManifest({ layers: 1, labels: 10 }), perManifest(1, 10)],
+  ['tag delete', deleteTag, { roundTrips: 2, rowsRead: 16, rowsWritten: 8 }],
+];
+
+/** Every tag with an ended generation, so that history is as long as the present. */
+async function fill(registry: TestRegistry, repository: RepositoryRef, tags: number) {
+  const { manifest } = await pushTagged(registry, repository, { tagName: 'latest' });
+  const insert = (isCurrent: number, endMs: number | null) =>
+    env.DB.prepare(
+      `WITH RECURSIVE counted(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM counted WHERE n < ?1)
+      INSERT INTO tag (repository_id, name, manifest_id, lifetime_start_ms, lifetime_end_ms,
+        is_current)
+      SELECT ?2, printf('x%06d', n), ?3, 1000, ?4, ?5 FROM counted`,
+    ).bind(tags, repository.id, manifest.id, endMs, isCurrent);
+  await env.DB.batch([insert(0, 2000), insert(1, null)]);
+}
+
+/**
+ * Rows that sort after all others. A probe for what is absent reads the row beside its place, if
+ * there is one; with these there always is, so that figures can be compared to the row.
+ */
+async function fence(registry: TestRegistry): Promise<void> {
+  const repository = await aRepository(registry);
+  await fill(registry, repository, 1);
+  await pushTagged(registry, repository, { tagName: 'labelled', labels: { key: 'value' } });
+  await registry.operations.startUpload({
+    namespace: repository.namespaceName,
+    repository: repository.name,
+  });
+  await env.DB.batch(
+    [
+      `UPDATE blob SET uuid = 'zz' || id, digest = 'zz' || id, object_key = 'zz' || id`,
+      `UPDATE manifest SET digest = 'zz' || id`,
+      `UPDATE tag SET name = 'zz' || id WHERE repository_id = ${repository.id}`,
+      `UPDATE manifest_label SET uuid = 'zz' || id`,
+      `UPDATE blob_upload SET uuid = 'zz' || id, object_key = 'zz' || id`,
+    ].map((sql) => env.DB.prepare(sql)),
+  );
+}
+
+/** What an operation asked of the stores in a repository of each size. */
+async function measure(scene: Scene): Promise<readonly Readonly<Usage>[]> {
+  const registry = openTestRegistry({ answerTtlSec: 60 });
+  const repositories: RepositoryRef[] = [];
+  for (const _ of SIZES) {
+    repositories.push(await aRepository(registry));
+  }
+  await fence(registry);
+  const usages: Usage[] = [];
+  for (const [index, repository] of repositories.entries()) {
+    await fill(registry, repository, SIZES[index] ?? 0);
+    const name = { namespace: repository.namespaceName, repository: repository.name };
+    const operation = await scene({ registry, repository, name });
+    const counted = openTestRegistry({ answerTtlSec: 60 });
+    await operation(counted);
+    await counted.settleDeferred();
+    usages.push({ ...counted.meter.usage });
+  }
+  return usages;
+}
+
+describe('what an operation costs', () => {
+  it.for(BUDGETS)(
+    '%s keeps to its budget, however many tags there are',
+    async ([, scene, budget], { expect }) => {
+      const [small, large] = await measure(scene);
+      if (large === undefined) {
+        throw new Error('nothing was measured');
+      }
+      expect(large).toEqual(small);
+      expect(large.d1RoundTrips).toBe(budget.roundTrips);
+      expect(large.d1RowsRead).toBeLessThanOrEqual(budget.rowsRead);
+      expect(large.d1RowsWritten).toBeLessThanOrEqual(budget.rowsWritten);
+      expect(large.r2Reads).toBeLessThanOrEqual(budget.r2Reads ?? 0);
+      expect(large.r2Writes).toBeLessThanOrEqual(budget.r2Writes ?? 0);
+      expect(large.kvReads).toBe(budget.kvReads ?? 0);
+      expect(large.kvWrites).toBe(budget.kvWrites ?? 0);
+    },
+  );
+});

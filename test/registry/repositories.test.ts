@@ -1,0 +1,87 @@
+import { env } from 'cloudflare:workers';
+import { describe, it } from 'vitest';
+
+import { TIME_MACHINE_WINDOW_SEC_DEFAULT } from '../../src/model/limits.ts';
+import { interleaveAll } from '../support/interleave.ts';
+import { aRepository, aRepositoryName, openTestRegistry } from '../support/registry.ts';
+
+describe('lookupRepository', () => {
+  it('gives the repository of exactly this name', async ({ expect }) => {
+    const { registry, operations } = openTestRegistry();
+    const made = await aRepository({ operations });
+    expect(await registry.lookupRepository(made.namespaceName, made.name)).toEqual(made);
+    expect(await registry.lookupRepository(made.namespaceName.toUpperCase(), made.name)).toBeNull();
+    expect(await registry.lookupRepository(made.namespaceName, 'another')).toBeNull();
+  });
+
+  it('compares the kind after the look-up', async ({ expect }) => {
+    const { registry, operations } = openTestRegistry();
+    const { namespaceName, name } = await aRepository({ operations });
+    const lookup = (kind: 'image' | 'application') =>
+      registry.lookupRepository(namespaceName, name, { kind });
+    expect((await lookup('image'))?.name).toBe(name);
+    expect(await lookup('application')).toBeNull();
+  });
+
+  it('does not see a repository that is marked for deletion', async ({ expect }) => {
+    const { registry, operations } = openTestRegistry();
+    const { id, namespaceName, name } = await aRepository({ operations });
+    await env.DB.prepare('UPDATE repository SET state = 3 WHERE id = ?').bind(id).run();
+    expect(await registry.lookupRepository(namespaceName, name)).toBeNull();
+    const raising = registry.lookupRepository(namespaceName, name, { raiseOnError: true });
+    await expect(raising).rejects.toMatchObject({ code: 'RepositoryNotFound' });
+  });
+
+  it('scenario 54 (tags): gives the new id of a repository that was made anew', async ({
+    expect,
+  }) => {
+    const { registry, operations } = openTestRegistry();
+    const name = aRepositoryName();
+    const first = await aRepository({ operations }, name);
+    await env.DB.prepare(`UPDATE repository SET state = 3, name = 'gone' WHERE id = ?`)
+      .bind(first.id)
+      .run();
+    const second = await aRepository({ operations }, name);
+    expect(second.id).not.toBe(first.id);
+    const found = await registry.lookupRepository(name.namespace, name.repository);
+    expect(found?.id).toBe(second.id);
+  });
+});
+
+describe('ensureRepository', () => {
+  it('makes a private repository, and its namespace with the default window', async ({
+    expect,
+  }) => {
+    const repository = await aRepository(openTestRegistry());
+    expect(repository).toMatchObject({ isPublic: false, kind: 'image', state: 0 });
+    const namespace = await env.DB.prepare('SELECT * FROM namespace').first();
+    expect(namespace).toMatchObject({
+      enabled: 1,
+      removed_tag_expiration_s: TIME_MACHINE_WINDOW_SEC_DEFAULT,
+    });
+  });
+
+  it('gives the one that is there, and writes nothing', async ({ expect }) => {
+    const first = openTestRegistry();
+    const name = aRepositoryName();
+    const made = await aRepository(first, name);
+    const again = openTestRegistry();
+    expect(await aRepository(again, name)).toEqual(made);
+    expect(again.meter.usage.d1RowsWritten).toBe(0);
+  });
+
+  it('makes one repository when two ask at once', async ({ expect }) => {
+    await interleaveAll(async () => {
+      const name = aRepositoryName();
+      const ensure = (gate: NonNullable<Parameters<typeof openTestRegistry>[0]>['gate']) =>
+        openTestRegistry(gate === undefined ? {} : { gate }).operations.ensureRepository(name);
+      return {
+        racers: [ensure, ensure],
+        check: async ([one, other]) => {
+          expect(one).toEqual(other);
+          expect(one.status).toBe('fulfilled');
+        },
+      };
+    });
+  });
+});
