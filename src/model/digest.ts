@@ -45,6 +45,11 @@ export function hasDigestSyntax(text: string): boolean {
   return algorithm === 'sha256' || algorithm === 'sha512' ? parseDigest(text) !== null : true;
 }
 
+/** Whether the text names one of the algorithms. */
+export function isDigestAlgorithm(text: string): text is DigestAlgorithm {
+  return (DIGEST_ALGORITHMS as readonly string[]).includes(text);
+}
+
 /** The algorithm of a digest that {@link parseDigest} made. */
 export function algorithmOf(digest: Digest): DigestAlgorithm {
   return digest.startsWith('sha512:') ? 'sha512' : 'sha256';

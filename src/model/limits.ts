@@ -53,6 +53,11 @@ export const ANSWER_TTL_SEC_DEFAULT = 60;
 export const REFERRER_PAGE_SIZE_MAX = 100;
 export const REFERRERS_BODY_BYTES_MAX = 4 * MIB;
 
+/** How many repositories are looked at for one that a mount without a source may read. */
+export const BLOB_SOURCES_MAX = 50;
+/** How many tags one push may set; the specification wants ten at least. */
+export const TAGS_PER_PUSH_MAX = 50;
+
 /** A write that loses its race is begun again this often before it is given up as a conflict. */
 export const WRITE_ATTEMPTS_MAX = 3;
 

@@ -1,13 +1,16 @@
 import type { Blob } from '../model/datatypes.ts';
-import { parseDigest } from '../model/digest.ts';
+import { type Digest, parseDigest } from '../model/digest.ts';
 import { EMPTY_BLOB_BYTES, EMPTY_BLOB_DIGEST } from '../model/empty-blob.ts';
 import { RegistryError } from '../model/errors.ts';
+import { BLOB_SOURCES_MAX } from '../model/limits.ts';
 import { R2_LOCATION } from '../model/locations.ts';
+import type { RepositoryName } from '../model/names.ts';
 import type { RepositoryRef } from '../model/references.ts';
 import { addSeconds } from '../model/time.ts';
 import {
   blobByDigestStatement,
   blobHolderStatement,
+  blobSourcesStatement,
   deleteLeaseStatement,
   enqueueUnlinkedBlobStatement,
   insertBlobStatement,
@@ -19,6 +22,7 @@ import { lowerLeaseHintStatement } from '../storage/d1/gc-hints.ts';
 import { EMPTY_BLOB_KEY } from '../storage/r2/paths.ts';
 import type { RegistryDeps } from './deps.ts';
 import type { BlobMounts, BlobReads } from './interface.ts';
+import { sendAgain } from './send-again.ts';
 
 /** Looks blobs up. */
 export function createBlobReads({ database }: RegistryDeps): BlobReads {
@@ -42,12 +46,27 @@ export function createBlobMounts({ database, clock }: RegistryDeps): BlobMounts 
       const nowMs = clock.nowMs();
       const expiresMs = addSeconds(nowMs, expirationSec);
       const repositoryId = target.id;
-      const [leased] = await database.primary.batch([
-        leaseBlobStatement({ repositoryId, digest: blob.digest, nowMs, expiresMs }),
-        lowerLeaseHintStatement({ repositoryId, expiresMs }),
-      ]);
+      const [leased] = await sendAgain(() =>
+        database.primary.batch([
+          leaseBlobStatement({ repositoryId, digest: blob.digest, nowMs, expiresMs }),
+          lowerLeaseHintStatement({ repositoryId, expiresMs }),
+        ]),
+      );
       return leased.length > 0;
     },
+  };
+}
+
+/** Finds where blobs are. */
+export interface BlobSources {
+  /** Some repositories that the blob can be seen from, 50 at most; whoever asks is not asked. */
+  findBlobSources(digest: Digest): Promise<readonly RepositoryName[]>;
+}
+
+export function createBlobSources({ database }: RegistryDeps): BlobSources {
+  return {
+    findBlobSources: (digest) =>
+      database.primary.all(blobSourcesStatement({ digest, limit: BLOB_SOURCES_MAX })),
   };
 }
 
@@ -68,22 +87,25 @@ export function createBlobDeletes({ database }: RegistryDeps): BlobDeletes {
         return null;
       }
       const unlink = { repositoryId: repository.id, digest };
-      const [visible, holders, , , deleted] = await database.primary.batch([
-        visibleBlobStatement(unlink),
-        blobHolderStatement(unlink),
-        enqueueUnlinkedBlobStatement(unlink),
-        raiseContentEpochOnUnlinkStatement(unlink),
-        deleteLeaseStatement(unlink),
-      ]);
-      const [blob] = visible;
-      const [holder] = holders;
-      if (holder !== undefined) {
-        throw new RegistryError('BlobInUse', {
-          manifestDigest: holder.manifestDigest,
-          restorableUntilMs: holder.heldUntilMs,
-        });
-      }
-      return blob !== undefined && deleted.length > 0 ? withoutPlacements(blob) : null;
+      // Sent again after its answer was lost it finds nothing, which is what the caller wanted.
+      return sendAgain(async () => {
+        const [visible, holders, , , deleted] = await database.primary.batch([
+          visibleBlobStatement(unlink),
+          blobHolderStatement(unlink),
+          enqueueUnlinkedBlobStatement(unlink),
+          raiseContentEpochOnUnlinkStatement(unlink),
+          deleteLeaseStatement(unlink),
+        ]);
+        const [blob] = visible;
+        const [holder] = holders;
+        if (holder !== undefined) {
+          throw new RegistryError('BlobInUse', {
+            manifestDigest: holder.manifestDigest,
+            restorableUntilMs: holder.heldUntilMs,
+          });
+        }
+        return blob !== undefined && deleted.length > 0 ? withoutPlacements(blob) : null;
+      });
     },
   };
 }

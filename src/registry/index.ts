@@ -1,9 +1,14 @@
 import { keepAnswersByDigest } from './answers-by-digest.ts';
-import { createBlobDeletes, createBlobMounts, createBlobReads } from './blobs.ts';
+import {
+  createBlobDeletes,
+  createBlobMounts,
+  createBlobReads,
+  createBlobSources,
+} from './blobs.ts';
 import type { RegistryDeps } from './deps.ts';
 import { createHealthChecks } from './health.ts';
 import { createManifestLookups } from './manifests/lookups.ts';
-import { createManifestWrites } from './manifests/writes.ts';
+import { createManifestWrites, createTaggedPushes } from './manifests/writes.ts';
 import { createReferrers } from './referrers.ts';
 import {
   createCatalog,
@@ -45,9 +50,11 @@ export function createRegistryOperations(deps: RegistryDeps) {
   return {
     ...pullPath,
     ...keepAnswersByDigest(pullPath, deps),
+    ...createTaggedPushes(deps),
     ...createReferrers(deps),
     ...createRepositoryProvisioning(deps),
     ...createCatalog(deps),
+    ...createBlobSources(deps),
     ...createBlobDeletes(deps),
     ...createBlobUploader(deps),
     ...createHealthChecks(deps),

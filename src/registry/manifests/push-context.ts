@@ -19,7 +19,7 @@ import {
   type WriteScope,
   writeScopeStatement,
 } from '../../storage/d1/policies.ts';
-import { newestGenerationStatement } from '../../storage/d1/tags.ts';
+import { newestGenerationsStatement } from '../../storage/d1/tags.ts';
 
 /** What a push of a manifest is decided by, as the primary had it in one round trip. */
 export interface PushContext {
@@ -28,8 +28,8 @@ export interface PushContext {
   readonly policies: readonly ImmutabilityPolicy[];
   /** The manifest's row, if the repository has it already. */
   readonly existing: ManifestInfo | null;
-  /** The newest generation of the tag's name; null also for a push by digest. */
-  readonly newest: Tag | null;
+  /** The newest generation of each of the tags' names that has any, by name. */
+  readonly newest: ReadonlyMap<string, Tag>;
   readonly ownLabels: ActingLabels;
   readonly fingerprint: LabelFingerprint;
   /** Those of the manifest's local blobs that the repository can see, by digest. */
@@ -45,14 +45,14 @@ export interface PushContext {
 export interface PushSubject {
   readonly repositoryId: number;
   readonly parsed: ParsedManifest;
-  /** Null: pushed by digest. */
-  readonly tagName: string | null;
+  /** Empty: pushed by digest alone. */
+  readonly tagNames: readonly string[];
 }
 
 /** Reads all that a push needs to know, in one round trip whatever the number of layers. */
 export async function readPushContext(
   database: Database,
-  { repositoryId, parsed, tagName }: PushSubject,
+  { repositoryId, parsed, tagNames }: PushSubject,
 ): Promise<PushContext> {
   const { digest } = parsed;
   const blobDigests = JSON.stringify(parsed.kind === 'image' ? parsed.localBlobDigests : []);
@@ -66,13 +66,15 @@ export async function readPushContext(
   const blobs = batch.add(visibleBlobsStatement({ repositoryId, blobDigests }));
   const children = batch.add(childrenStatement({ repositoryId, childDigests }));
   const newest =
-    tagName === null ? null : batch.add(newestGenerationStatement({ repositoryId, tagName }));
+    tagNames.length === 0
+      ? null
+      : batch.add(newestGenerationsStatement({ repositoryId, tagNames: JSON.stringify(tagNames) }));
   const results = await batch.run(database.primary);
   return {
     scope: results.firstOf(scope),
     policies: results.rowsOf(policies),
     existing: results.firstOf(existing),
-    newest: newest && results.firstOf(newest),
+    newest: byName(newest === null ? [] : results.rowsOf(newest)),
     ownLabels: results.firstOf(labels) ?? NO_ACTING_LABELS,
     fingerprint: results.firstOf(fingerprint) ?? { labelCount: 0, labelMaxId: 0 },
     blobs: new Map(results.rowsOf(blobs).map((blob) => [blob.digest, blob])),
@@ -80,6 +82,11 @@ export async function readPushContext(
     childDigests,
     blobDigests,
   };
+}
+
+/** Tags by their names. */
+export function byName(tags: readonly Tag[]): ReadonlyMap<string, Tag> {
+  return new Map(tags.map((tag) => [tag.name, tag]));
 }
 
 /** An index may list a child several times; it is linked once. */

@@ -15,21 +15,18 @@ import {
   type RepositoryRef,
 } from '../../model/references.ts';
 import type { EpochMs } from '../../model/time.ts';
-import {
-  assertManifestPresentStatement,
-  assertRepositoryLiveStatement,
-} from '../../storage/d1/assertions.ts';
-import { Batch } from '../../storage/d1/batch.ts';
+import { assertManifestPresentStatement } from '../../storage/d1/assertions.ts';
+import { Batch, type BatchResults } from '../../storage/d1/batch.ts';
 import { AssertionFailed } from '../../storage/d1/errors.ts';
 import {
   type ActingLabels,
   manifestInfoByDigestStatement,
   NO_ACTING_LABELS,
 } from '../../storage/d1/manifests.ts';
-import { newestGenerationStatement } from '../../storage/d1/tags.ts';
+import { newestGenerationsStatement } from '../../storage/d1/tags.ts';
 import { ensureEmptyBlob } from '../blobs.ts';
 import type { RegistryDeps } from '../deps.ts';
-import { retryWrite } from '../retry-write.ts';
+import { LostRace, retryWrite } from '../retry-write.ts';
 import { generationTraits } from '../tags/lifetime.ts';
 import { addRetarget, addRetargetAssertions, type Retarget } from '../tags/retarget.ts';
 import { addTempTag } from '../tags/temporary.ts';
@@ -43,15 +40,15 @@ export interface Push {
   readonly repository: RepositoryRef;
   readonly parsed: ParsedManifest;
   readonly hold:
-    | { readonly kind: 'tag'; readonly tagName: string }
+    | { readonly kind: 'tags'; readonly tagNames: readonly string[] }
     | { readonly kind: 'temporary'; readonly endMs: EpochMs | null };
   readonly nowMs: EpochMs;
 }
 
 export interface Pushed {
   readonly manifest: ManifestInfo;
-  /** The new generation; null for a push by digest. */
-  readonly tag: Tag | null;
+  /** The new generations, in the order of the names; none for a push by digest alone. */
+  readonly tags: readonly Tag[];
   readonly created: boolean;
 }
 
@@ -64,7 +61,7 @@ export async function pushManifest(push: Push, deps: RegistryDeps): Promise<Push
   const subject = {
     repositoryId: repository.id,
     parsed,
-    tagName: hold.kind === 'tag' ? hold.tagName : null,
+    tagNames: hold.kind === 'tags' ? hold.tagNames : [],
   };
   let before: PushContext | null = null;
   return retryWrite(async ({ answerLost }) => {
@@ -75,8 +72,6 @@ export async function pushManifest(push: Push, deps: RegistryDeps): Promise<Push
       return earlier;
     }
     return attempt(push, { context, deps });
-  }).catch((error: unknown) => {
-    throw refusalOf(error, push);
   });
 }
 
@@ -85,12 +80,19 @@ function findEarlierAttempt(
   { parsed, hold }: Push,
   { context, before }: { context: PushContext; before: PushContext },
 ): Pushed | null {
-  const { newest, existing } = context;
-  if (hold.kind === 'temporary' || existing === null || newest?.manifestDigest !== parsed.digest) {
+  if (hold.kind === 'temporary' || context.existing === null) {
     return null;
   }
-  const isYounger = newest.id > (before.newest?.id ?? 0);
-  return isYounger ? { manifest: existing, tag: newest, created: before.existing === null } : null;
+  const tags = hold.tagNames
+    .map((tagName) => context.newest.get(tagName))
+    .filter((tag) => tag !== undefined);
+  const isDone =
+    tags.length === hold.tagNames.length &&
+    tags.every(
+      ({ id, name, manifestDigest }) =>
+        manifestDigest === parsed.digest && id > (before.newest.get(name)?.id ?? 0),
+    );
+  return isDone ? { manifest: context.existing, tags, created: before.existing === null } : null;
 }
 
 interface Grounds {
@@ -112,31 +114,29 @@ async function attempt(push: Push, { context, deps }: Grounds): Promise<Pushed> 
   } else {
     addNewManifestAssertions(batch, fresh);
   }
-  const move =
-    hold.kind === 'tag' ? toRetarget(hold.tagName, { push, context, fresh, deps }) : null;
-  if (move === null) {
-    batch.add(assertRepositoryLiveStatement({ repositoryId: repository.id }));
-  } else {
-    addRetargetAssertions(batch, move, { grounds: { ...context, scope }, settings: deps.settings });
-  }
+  const tagNames = hold.kind === 'tags' ? hold.tagNames : [];
+  const moves = tagNames.map((tagName) => toRetarget(tagName, { push, context, fresh, deps }));
+  const grounds = { ...context, ...key, scope };
+  addRetargetAssertions(batch, moves, { grounds, settings: deps.settings });
   const inserted = fresh && addNewManifest(batch, fresh, deps.ids);
-  if (move !== null) {
+  for (const move of moves) {
     addRetarget(batch, move, deps.settings);
-  } else if (hold.kind === 'temporary') {
+  }
+  if (hold.kind === 'temporary') {
     addTempTag(batch, { ...key, uuid: deps.ids.uuid(), nowMs, endMs: hold.endMs }, 'stored');
   }
   const stored = batch.add(manifestInfoByDigestStatement(key));
-  const tag = move && batch.add(newestGenerationStatement(move));
-  const results = await batch.run(deps.database.primary);
+  const { repositoryId } = key;
+  const generations = batch.add(
+    newestGenerationsStatement({ repositoryId, tagNames: JSON.stringify(tagNames) }),
+  );
+  const results = await runRefusing(batch, { push, context, deps });
   const manifest = results.firstOf(stored);
-  if (manifest === null) {
+  const tags = results.rowsOf(generations);
+  if (manifest === null || tags.length !== tagNames.length) {
     throw new Error(`the batch that stored manifest ${parsed.digest} does not show it`);
   }
-  return {
-    manifest,
-    tag: tag && results.firstOf(tag),
-    created: inserted !== null && results.firstOf(inserted) !== null,
-  };
+  return { manifest, tags, created: inserted !== null && results.firstOf(inserted) !== null };
 }
 
 /** Validates a manifest that is not stored yet, and writes ahead what its row cannot hold. */
@@ -201,19 +201,43 @@ function actingLabelsOf(labels: readonly ManifestLabel[]): ActingLabels {
   return { expiresAfter: valueOf(EXPIRES_AFTER_LABEL), immutable: valueOf(IMMUTABLE_LABEL) };
 }
 
-/** An assertion that tells of a refusal, not of a lost race, as that refusal. */
-function refusalOf(error: unknown, { repository, hold }: Push): unknown {
-  if (!(error instanceof AssertionFailed)) {
-    return error;
+/** Runs the batch; an assertion that tells of a refusal, not of a lost race, is that refusal. */
+async function runRefusing(
+  batch: Batch,
+  { push, context, deps }: Grounds & { push: Push },
+): Promise<BatchResults> {
+  try {
+    return await batch.run(deps.database.primary);
+  } catch (error) {
+    if (!(error instanceof AssertionFailed)) {
+      throw error;
+    }
+    switch (error.assertion) {
+      case 'tag_immutable':
+        throw tagImmutable(push, context) ?? new LostRace(error);
+      case 'repo_gone':
+        throw new RegistryError('RetargetFailed', { reason: 'repository-gone' });
+      case 'manifest_gone':
+      case 'blob_unknown':
+      case 'child_gone':
+      case 'retry':
+        throw error;
+    }
   }
-  if (error.assertion === 'tag_immutable' && hold.kind === 'tag') {
-    return new RegistryError('TagImmutable', {
-      tagName: hold.tagName,
-      operation: 'overwrite',
-      repositoryId: repository.id,
-    });
-  }
-  return error.assertion === 'repo_gone'
-    ? new RegistryError('RetargetFailed', { reason: 'repository-gone' })
-    : error;
+}
+
+/** The refusal that names the locked tag; null if none was locked yet when the names were read. */
+function tagImmutable({ repository, hold, nowMs }: Push, { newest }: PushContext) {
+  const tagNames = hold.kind === 'tags' ? hold.tagNames : [];
+  const locked = tagNames.find((tagName) => {
+    const tag = newest.get(tagName);
+    return tag?.immutable && (tag.lifetimeEndMs === null || tag.lifetimeEndMs > nowMs);
+  });
+  return locked === undefined
+    ? null
+    : new RegistryError('TagImmutable', {
+        tagName: locked,
+        operation: 'overwrite',
+        repositoryId: repository.id,
+      });
 }

@@ -1,5 +1,8 @@
+import type { ParsedManifest } from '../../image/parsed-manifest.ts';
+import type { Manifest, Tag } from '../../model/datatypes.ts';
 import { isRegistryError, RegistryError, type RegistryErrorCode } from '../../model/errors.ts';
 import { parseTagName } from '../../model/names.ts';
+import type { RepositoryRef } from '../../model/references.ts';
 import { addSeconds } from '../../model/time.ts';
 import { withBytes } from '../../storage/d1/rows.ts';
 import type { RegistryDeps } from '../deps.ts';
@@ -18,19 +21,17 @@ const EXPECTED: ReadonlySet<RegistryErrorCode> = new Set<RegistryErrorCode>([
 /** Stores manifests. */
 export function createManifestWrites(deps: RegistryDeps): ManifestWrites {
   return {
-    async createManifestAndRetargetTag(repository, parsed, tagName, options = {}) {
-      return nullUnless(options.raiseOnError, async () => {
-        if (parseTagName(tagName) === null) {
-          throw new RegistryError('TagNameInvalid', { tagName });
-        }
-        const nowMs = deps.clock.nowMs();
-        const hold = { kind: 'tag', tagName } as const;
-        const pushed = await pushManifest({ repository, parsed, hold, nowMs }, deps);
-        if (pushed.tag === null) {
+    async createManifestAndRetargetTag(repository, parsed, tagName, { raiseOnError } = {}) {
+      return nullUnless(raiseOnError, async () => {
+        const { manifest, tags, created } = await pushTagged(repository, parsed, {
+          tagNames: [tagName],
+          deps,
+        });
+        const [tag] = tags;
+        if (tag === undefined) {
           throw new Error(`the batch that tagged '${tagName}' does not show the tag`);
         }
-        const { tag, created } = pushed;
-        return { manifest: withBytes(pushed.manifest, parsed.bytes), tag, created };
+        return { manifest, tag, created };
       });
     },
 
@@ -48,6 +49,41 @@ export function createManifestWrites(deps: RegistryDeps): ManifestWrites {
       });
     },
   };
+}
+
+/** Stores manifests under several names at once. */
+export interface TaggedPushes {
+  /**
+   * Stores a manifest and moves every one of these tags to it, all or nothing.
+   * Errors: those of `createManifestAndRetargetTag`.
+   */
+  createManifestAndRetargetTags(
+    repository: RepositoryRef,
+    manifest: ParsedManifest,
+    tagNames: readonly string[],
+  ): Promise<{ readonly manifest: Manifest; readonly tags: readonly Tag[] }>;
+}
+
+export function createTaggedPushes(deps: RegistryDeps): TaggedPushes {
+  return {
+    createManifestAndRetargetTags: (repository, parsed, tagNames) =>
+      pushTagged(repository, parsed, { tagNames: [...new Set(tagNames)], deps }),
+  };
+}
+
+async function pushTagged(
+  repository: RepositoryRef,
+  parsed: ParsedManifest,
+  { tagNames, deps }: { tagNames: readonly string[]; deps: RegistryDeps },
+): Promise<{ manifest: Manifest; tags: readonly Tag[]; created: boolean }> {
+  const illegal = tagNames.find((tagName) => parseTagName(tagName) === null);
+  if (illegal !== undefined) {
+    throw new RegistryError('TagNameInvalid', { tagName: illegal });
+  }
+  const nowMs = deps.clock.nowMs();
+  const hold = { kind: 'tags', tagNames } as const;
+  const { manifest, tags, created } = await pushManifest({ repository, parsed, hold, nowMs }, deps);
+  return { manifest: withBytes(manifest, parsed.bytes), tags, created };
 }
 
 async function nullUnless<Result>(

@@ -29,34 +29,36 @@ export interface Retarget extends GenerationTraits {
 
 /** What the decision to retarget was read from; the batch asserts that it still holds. */
 export interface RetargetGrounds {
+  readonly repositoryId: number;
+  readonly digest: string;
   readonly scope: WriteScope;
   readonly fingerprint: LabelFingerprint;
   /** JSON list of the digests of the manifest's children. */
   readonly childDigests: string;
 }
 
-/** Adds what must hold for a retarget; the statements that write come after all assertions. */
+/**
+ * Adds what must hold for names to be pointed to one manifest; the statements that write come after
+ * all assertions.
+ */
 export function addRetargetAssertions(
   batch: Batch,
-  retarget: Retarget,
+  retargets: readonly Retarget[],
   { grounds, settings }: { grounds: RetargetGrounds; settings: RegistrySettings },
 ): void {
-  const { repositoryId, tagName, digest, nowMs } = retarget;
-  const { scope, fingerprint, childDigests } = grounds;
+  const { scope, fingerprint, childDigests, repositoryId, digest } = grounds;
   batch.add(assertRepositoryLiveStatement({ repositoryId }));
-  if (settings.immutableTags) {
-    batch.add(assertTagMutableStatement({ repositoryId, tagName, nowMs }));
-    batch.add(
-      assertEpochsStatement({
-        repositoryId,
-        repositoryEpoch: scope.repositoryEpoch,
-        namespaceEpoch: scope.namespaceEpoch,
-      }),
-    );
-  }
   batch.add(
     assertLabelFingerprintStatement({ repositoryId, digest, childDigests, ...fingerprint }),
   );
+  if (!settings.immutableTags) {
+    return;
+  }
+  const { repositoryEpoch, namespaceEpoch } = scope;
+  batch.add(assertEpochsStatement({ repositoryId, repositoryEpoch, namespaceEpoch }));
+  for (const { tagName, nowMs } of retargets) {
+    batch.add(assertTagMutableStatement({ repositoryId, tagName, nowMs }));
+  }
 }
 
 /**

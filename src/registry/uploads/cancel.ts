@@ -4,7 +4,7 @@ import {
   deleteCancelledUploadStatement,
 } from '../../storage/d1/upload-endings.ts';
 import type { RegistryDeps } from '../deps.ts';
-import { sendAgain } from './send-again.ts';
+import { sendAgain } from '../send-again.ts';
 
 /**
  * Gives an upload up, whoever holds it or only while this claim does; false if it was not there.

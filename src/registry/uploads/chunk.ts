@@ -11,10 +11,10 @@ import {
 } from '../../storage/d1/uploads.ts';
 import { uploadTailKey } from '../../storage/r2/paths.ts';
 import type { RegistryDeps } from '../deps.ts';
+import { sendAgain } from '../send-again.ts';
 import { cancelUpload } from './cancel.ts';
 import { releaseClaim, UploadClaim } from './claim.ts';
 import { receiveChunk, type ReceivedChunk } from './receive.ts';
-import { sendAgain } from './send-again.ts';
 import type { UploadAddress } from './uploader.ts';
 
 /** A body to append. */

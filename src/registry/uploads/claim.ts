@@ -6,7 +6,7 @@ import {
   releaseClaimStatement,
 } from '../../storage/d1/uploads.ts';
 import type { RegistryDeps } from '../deps.ts';
-import { sendAgain } from './send-again.ts';
+import { sendAgain } from '../send-again.ts';
 
 /** What {@link UploadClaim} needs of the world. */
 type ClaimDeps = Pick<RegistryDeps, 'database' | 'clock'>;

@@ -17,8 +17,8 @@ import {
 } from '../../storage/d1/upload-endings.ts';
 import { claimByIdStatement, uploadByIdStatement } from '../../storage/d1/uploads.ts';
 import type { RegistryDeps } from '../deps.ts';
+import { sendAgain } from '../send-again.ts';
 import { UploadClaim } from './claim.ts';
-import { sendAgain } from './send-again.ts';
 
 /** What the batch that makes an upload a blob is told. */
 export interface BlobRecord {

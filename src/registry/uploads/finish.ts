@@ -15,13 +15,13 @@ import {
 import { ChecksumMismatch, MultipartGone, type UploadedPart } from '../../storage/r2/blob-store.ts';
 import { blobKey } from '../../storage/r2/paths.ts';
 import type { RegistryDeps } from '../deps.ts';
+import { sendAgain } from '../send-again.ts';
 import { cancelUpload } from './cancel.ts';
 import { appendChunk } from './chunk.ts';
 import { lapseClaim, UploadClaim } from './claim.ts';
 import { recordBlob } from './commit.ts';
 import { readTail } from './receive.ts';
 import { RunningHash } from './running-hash.ts';
-import { sendAgain } from './send-again.ts';
 import { newUpload } from './sessions.ts';
 import type { UploadAddress } from './uploader.ts';
 
@@ -85,7 +85,11 @@ export async function uploadWhole(
   whole: WholeBody,
   deps: RegistryDeps,
 ): Promise<Blob | null> {
-  const { digest } = whole;
+  const { digest, length } = whole;
+  const maxBytes = deps.settings.maxBlobBytes;
+  if (length > maxBytes) {
+    throw new RegistryError('BlobTooLarge', { uploadedBytes: length, maxBytes });
+  }
   const { upload, existing, claim } = await sendAgain(async () => {
     const uploadId = deps.ids.uuid();
     const born = new UploadClaim({ uploadId, token: deps.ids.uuid() }, deps);
@@ -173,10 +177,14 @@ async function putWhole(
   { digest, body, length, lost }: WholeBody & { lost: AbortSignal },
 ): Promise<void> {
   const sized = new FixedLengthStream(length);
-  const outcomes = await Promise.allSettled([
-    deps.blobStore.put(upload.objectKey, sized.readable, digest),
-    body.pipeTo(sized.writable, { signal: lost }),
-  ]);
+  const unread = new AbortController();
+  const put = deps.blobStore.put(upload.objectKey, sized.readable, digest);
+  // Nobody reads any more then, and the pipe would wait for ever.
+  put.catch(() => {
+    unread.abort();
+  });
+  const signal = AbortSignal.any([lost, unread.signal]);
+  const outcomes = await Promise.allSettled([put, body.pipeTo(sized.writable, { signal })]);
   const failures = outcomes.flatMap((outcome) =>
     outcome.status === 'rejected' ? [outcome.reason as unknown] : [],
   );

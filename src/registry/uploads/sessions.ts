@@ -14,10 +14,10 @@ import {
 import { blobKey } from '../../storage/r2/paths.ts';
 import type { RegistryDeps } from '../deps.ts';
 import type { BlobUploads } from '../interface.ts';
+import { sendAgain } from '../send-again.ts';
 import { cancelUpload } from './cancel.ts';
 import { recordBlob } from './commit.ts';
 import { RunningHash } from './running-hash.ts';
-import { sendAgain } from './send-again.ts';
 
 /**
  * The uploads of the interface: rows only. What receives bytes and checks digests stands in

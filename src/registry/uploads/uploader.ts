@@ -2,10 +2,10 @@ import type { Blob, BlobUpload } from '../../model/datatypes.ts';
 import type { RepositoryName } from '../../model/names.ts';
 import { insertUploadByNameStatement, uploadByNameStatement } from '../../storage/d1/uploads.ts';
 import type { RegistryDeps } from '../deps.ts';
+import { sendAgain } from '../send-again.ts';
 import { cancelUpload } from './cancel.ts';
 import { appendChunk, type Chunk } from './chunk.ts';
 import { type Closing, finishUpload, uploadWhole, type WholeBody } from './finish.ts';
-import { sendAgain } from './send-again.ts';
 import { newUpload } from './sessions.ts';
 
 /**

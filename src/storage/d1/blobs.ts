@@ -1,6 +1,7 @@
 import { sql } from 'drizzle-orm';
 
 import type { Blob } from '../../model/datatypes.ts';
+import type { NamespaceName, RepositoryName, RepositoryPath } from '../../model/names.ts';
 import { isVisibleBlob, repositoryIsLive } from './conditions.ts';
 import { type BlobRow, blobColumns, toBlob } from './rows.ts';
 import { blob, manifestBlob, uploadedBlob } from './schema/blobs.ts';
@@ -162,4 +163,38 @@ export const deleteLeaseStatement = defineStatement<Unlink, { blobId: number }>(
     DELETE FROM ${uploadedBlob}
     WHERE repository_id = ${p.repositoryId} AND blob_id IN (${unlinkable(p)})
     RETURNING blob_id AS blobId`,
+);
+
+/**
+ * Repositories that a blob can be seen from, by lease or by link, each once. Links are stepped
+ * through repository by repository: a base layer may have thousands in one.
+ */
+export const blobSourcesStatement = defineStatement<
+  { digest: string; limit: number },
+  { namespaceName: string; repositoryName: string },
+  RepositoryName
+>(
+  (p) => sql`
+    WITH RECURSIVE known(blob_id) AS (SELECT b.id FROM ${blob} b WHERE b.digest = ${p.digest}),
+      linking(repository_id) AS (
+        SELECT (SELECT min(link.repository_id) FROM ${manifestBlob} link
+          WHERE link.blob_id = known.blob_id) FROM known
+        UNION ALL
+        SELECT (SELECT min(link.repository_id) FROM ${manifestBlob} link
+          WHERE link.blob_id = known.blob_id AND link.repository_id > linking.repository_id)
+        FROM linking CROSS JOIN known WHERE linking.repository_id IS NOT NULL
+        LIMIT ${p.limit}),
+      leasing(repository_id) AS (
+        SELECT lease.repository_id
+        FROM known CROSS JOIN ${uploadedBlob} lease ON lease.blob_id = known.blob_id
+        LIMIT ${p.limit})
+    SELECT n.name AS namespaceName, r.name AS repositoryName
+    FROM (SELECT repository_id FROM linking UNION SELECT repository_id FROM leasing) holder
+      CROSS JOIN ${repository} r ON r.id = holder.repository_id AND r.state <> 3
+      CROSS JOIN ${namespace} n ON n.id = r.namespace_id
+    LIMIT ${p.limit}`,
+  ({ namespaceName, repositoryName }) => ({
+    namespace: namespaceName as NamespaceName,
+    repository: repositoryName as RepositoryPath,
+  }),
 );

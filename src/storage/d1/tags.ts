@@ -40,6 +40,24 @@ export const newestGenerationStatement = defineStatement<TagSlot, TagRow, Tag>(
   toTag,
 );
 
+/** The newest visible generation of each name of a JSON list, of those that have any. */
+export const newestGenerationsStatement = defineStatement<
+  { repositoryId: number; tagNames: string },
+  TagRow,
+  Tag
+>(
+  (p) => sql`
+    SELECT ${tagColumns}, ${manifestColumns}
+    FROM json_each(${p.tagNames}) named
+      CROSS JOIN ${tag} t ON t.id = (
+        SELECT newest.id FROM ${tag} newest INDEXED BY tag_name_history
+        WHERE newest.repository_id = ${p.repositoryId} AND newest.name = named.value
+          AND newest.hidden = 0
+        ORDER BY newest.lifetime_start_ms DESC, newest.id DESC LIMIT 1)
+      CROSS JOIN ${manifest} m ON m.id = t.manifest_id`,
+  toTag,
+);
+
 /** One row if any visible generation of the name is over. */
 export const endedGenerationStatement = defineStatement<
   TagSlot & { nowMs: number },

@@ -2,6 +2,7 @@ import { describe, it } from 'vitest';
 
 import { computeDigest } from '../../../src/model/digest.ts';
 import { uniqueBytes } from '../../support/content.ts';
+import type { Gate } from '../../support/gate.ts';
 import { findViolations } from '../../support/invariants.ts';
 import { aRepository, openTestRegistry } from '../../support/registry.ts';
 import {
@@ -192,21 +193,57 @@ describe('a closing body', () => {
     expect(await findViolations()).toEqual([]);
   });
 
-  it('whose length is not the announced one leaves no blob', async ({ expect }) => {
+  it('whose length is not the announced one is refused, and leaves no blob', async ({ expect }) => {
     const { operations, world, repository, name } = await aWorld();
-    for (const length of [50, 150]) {
-      const bytes = uniqueBytes(100);
-      const closing = { ...closingWith(await computeDigest('sha256', bytes), bytes), length };
+    for (const [size, length] of [
+      [100, 50],
+      [100, 150],
+      [100, 0],
+      [1_000_000, 999_999],
+      [1_000_000, 1_000_001],
+    ] as const) {
+      const bytes = uniqueBytes(size);
+      const closing = () => ({ ...chunkOf(bytes), length });
+      const digest = await computeDigest('sha256', bytes);
       const { uploadId } = await anUpload(world, repository);
-      await expect(operations.finishUpload(name, uploadId, closing)).rejects.toThrow();
-      const whole = { ...closingWith(closing.digest, bytes), length };
-      await expect(operations.uploadWhole(name, whole)).rejects.toThrow();
+      for (const ending of [
+        operations.finishUpload(name, uploadId, { digest, ...closing() }),
+        operations.uploadWhole(name, { digest, ...closing() }),
+      ]) {
+        await expect(ending, `${size} bytes for ${length}`).rejects.toMatchObject({
+          code: 'BodyLength',
+          detail: { expectedBytes: length },
+        });
+      }
       expect(await rowsOf('SELECT * FROM blob_upload')).toEqual([]);
       expect(await rowsOf('SELECT * FROM blob')).toEqual([]);
       expect(await findViolations()).toEqual([]);
     }
   });
+
+  it('is not waited for once R2 has refused it', async ({ expect }) => {
+    const { clock, repository, name, world } = await aWorld();
+    const { operations } = openTestRegistry({ gate: withoutPuts, clock });
+    for (const size of [1, 1_000_000]) {
+      const bytes = uniqueBytes(size);
+      const digest = await computeDigest('sha256', bytes);
+      const { uploadId } = await anUpload(world, repository);
+      await expect(
+        operations.finishUpload(name, uploadId, closingWith(digest, bytes)),
+      ).rejects.toThrow('10001');
+      expect(await rowsOf('SELECT * FROM blob_upload')).toEqual([]);
+    }
+    expect(await findViolations()).toEqual([]);
+  });
 });
+
+/** R2 takes nothing, and reads nothing of it. */
+const withoutPuts: Gate = async (call, run) => {
+  if (call.operation === 'put') {
+    throw new Error('put: We encountered an internal error. (10001)');
+  }
+  return run();
+};
 
 describe('where there is nothing to write to', () => {
   it('scenario 28 (blobs): I-SCOPE: an upload is not reached through another repository', async ({

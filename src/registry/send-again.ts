@@ -1,5 +1,5 @@
-import { WRITE_ATTEMPTS_MAX } from '../../model/limits.ts';
-import { AnswerLost } from '../../storage/d1/errors.ts';
+import { WRITE_ATTEMPTS_MAX } from '../model/limits.ts';
+import { AnswerLost } from '../storage/d1/errors.ts';
 
 /**
  * Sends a batch, and the very same batch again if its answer was lost. Only for batches that
