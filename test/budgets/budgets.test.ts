@@ -1,11 +1,20 @@
 import { env } from 'cloudflare:workers';
 import { describe, it } from 'vitest';
 
+import type { ParsedManifest } from '../../src/image/parsed-manifest.ts';
 import { computeDigest } from '../../src/model/digest.ts';
 import type { RepositoryName, TagName } from '../../src/model/names.ts';
 import type { RepositoryRef } from '../../src/model/references.ts';
 import type { Usage } from '../../src/model/usage.ts';
-import { anImage, pushBlob, pushTagged, streamOf, uniqueBytes } from '../support/content.ts';
+import { SECOND_MS } from '../support/clock.ts';
+import {
+  anImage,
+  anIndex,
+  pushBlob,
+  pushTagged,
+  streamOf,
+  uniqueBytes,
+} from '../support/content.ts';
 import { aRepository, openTestRegistry, type TestRegistry } from '../support/registry.ts';
 
 /**
@@ -53,6 +62,45 @@ const pullBlob: Scene = async ({ registry, repository, name }) => {
     await (resolved?.blob && (await operations.openBlob(resolved.blob))?.cancel());
   };
 };
+
+/** A manifest that only its own tag's index, so many indexes above it, makes available. */
+const pullChild =
+  (depth: number): Scene =>
+  async ({ registry, repository, name }) => {
+    const child = await anImage(registry, repository);
+    const store = (manifest: ParsedManifest) =>
+      registry.registry.createManifestWithTempTag(repository, manifest, 1);
+    await store(child);
+    let top = child;
+    for (let level = 0; level < depth; level += 1) {
+      top = await anIndex([top]);
+      await store(top);
+    }
+    await pushTagged(registry, repository, { tagName: 'top', manifest: top });
+    registry.clock.advance(10 * SECOND_MS);
+    // As the sweep leaves it: what is over does not hold its slot.
+    await env.DB.prepare('UPDATE tag SET is_current = 0 WHERE lifetime_end_ms <= ?')
+      .bind(registry.clock.nowMs())
+      .run();
+    return ({ operations, clock }) => {
+      clock.set(registry.clock.nowMs());
+      return operations.resolveManifest(name, child.digest, { withBytes: true });
+    };
+  };
+
+const listReferrers =
+  (count: number): Scene =>
+  async ({ registry, repository, name }) => {
+    const { manifest } = await pushTagged(registry, repository, { tagName: 'subject' });
+    const { digest, mediaType, sizeBytes: size } = manifest;
+    for (let index = 0; index < count; index += 1) {
+      const referrer = await anImage(registry, repository, {
+        subject: { mediaType, size, digest },
+      });
+      await registry.registry.createManifestWithTempTag(repository, referrer, 60);
+    }
+    return ({ operations }) => operations.listReferrers(name, digest);
+  };
 
 /** The same a second time, in the location that was asked before. */
 const warm =
@@ -155,6 +203,13 @@ const BUDGETS: readonly (readonly [string, Scene, Budget])[] = [
   ['GET manifest by tag', pullByTag(true), { roundTrips: 1, rowsRead: 8, rowsWritten: 0 }],
   ['HEAD manifest by tag', pullByTag(false), { roundTrips: 1, rowsRead: 8, rowsWritten: 0 }],
   ['GET manifest by digest', pullByDigest, { roundTrips: 1, rowsRead: 8, rowsWritten: 0 }],
+  ['GET child of an index', pullChild(1), { roundTrips: 1, rowsRead: 8, rowsWritten: 0 }],
+  ['GET child, 3 indexes up', pullChild(3), { roundTrips: 1, rowsRead: 8 + 2 * 2, rowsWritten: 0 }],
+  [
+    'referrers, 10 of them',
+    listReferrers(10),
+    { roundTrips: 1, rowsRead: 4 + 2 * 10, rowsWritten: 0 },
+  ],
   ['GET blob', pullBlob, { roundTrips: 1, rowsRead: 6, rowsWritten: 0, r2Reads: 1 }],
   [
     'GET manifest by digest, warm',

@@ -175,7 +175,7 @@ describe('a path that means nothing', () => {
       '/v2//',
       '/v2/%2F',
       '/v2/auth/x',
-      '/v2/_oci/ext/discover',
+      '/v2/_oci/ext/unknown',
     ]) {
       for (const method of ['GET', 'POST', 'PUT', 'DELETE']) {
         expect([path, refusal(await send(method, path))]).toEqual([path, '404 NAME_UNKNOWN']);

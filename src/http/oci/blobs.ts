@@ -5,6 +5,7 @@ import type { Digest } from '../../model/digest.ts';
 import type { RepositoryName } from '../../model/names.ts';
 import { mayPush, requireAccess } from '../auth/middleware.ts';
 import type { AppEnv, RequestScope } from '../scope.ts';
+import { conditionalHeaders, entityTag, isUnchanged } from './conditional.ts';
 import { OciError } from './errors.ts';
 import { type BlobRange, parseRange, requireDigest } from './params.ts';
 import { nameUnknown, requireRepository, requireWritable } from './repositories.ts';
@@ -31,6 +32,9 @@ export async function getBlob(c: BlobContext): Promise<Response> {
   const { blob } = resolved;
   if (blob === null) {
     throw blobUnknown(digest);
+  }
+  if (isUnchanged(c.req.header('If-None-Match'), digest)) {
+    return c.body(null, 304, conditionalHeaders(headersOf(blob)));
   }
   return isHead ? c.body(null, 200, headersOf(blob)) : sendBlob(c, { name, blob });
 }
@@ -83,7 +87,7 @@ function headersOf(blob: Blob): Record<string, string> {
     'Docker-Content-Digest': blob.digest,
     'Accept-Ranges': 'bytes',
     'Cache-Control': BLOB_CACHE_CONTROL,
-    ETag: `"${blob.digest}"`,
+    ETag: entityTag(blob.digest),
   };
 }
 

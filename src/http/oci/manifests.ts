@@ -4,10 +4,11 @@ import { parseManifest } from '../../image/parse.ts';
 import type { Bytes } from '../../model/bytes.ts';
 import type { Digest } from '../../model/digest.ts';
 import { RegistryError } from '../../model/errors.ts';
-import { MANIFEST_BYTES_MAX } from '../../model/limits.ts';
+import { MANIFEST_BYTES_MAX, TAGS_PER_PUSH_MAX } from '../../model/limits.ts';
 import type { RepositoryName } from '../../model/names.ts';
 import { requireAccess } from '../auth/middleware.ts';
 import type { AppEnv, RequestScope } from '../scope.ts';
+import { conditionalHeaders, entityTag, isUnchanged } from './conditional.ts';
 import { denied, OciError } from './errors.ts';
 import { parseReference, type Reference } from './params.ts';
 import {
@@ -30,10 +31,13 @@ export async function getManifest(c: ManifestContext): Promise<Response> {
     'Content-Type': info.mediaType,
     'Content-Length': String(info.sizeBytes),
     'Docker-Content-Digest': info.digest,
-    ETag: `"${info.digest}"`,
+    ETag: entityTag(info.digest),
     // Clients compute digests over what they receive; nothing between may change it.
     'Cache-Control': 'no-transform',
   };
+  if (isUnchanged(c.req.header('If-None-Match'), info.digest)) {
+    return c.body(null, 304, conditionalHeaders(headers));
+  }
   return bytes === null ? c.body(null, 200, headers) : c.body(bytes, 200, headers);
 }
 
@@ -74,12 +78,13 @@ function tagExpired(tagName: string): OciError {
   });
 }
 
-/** end-7a: stores a manifest under a tag or by its digest. */
+/** end-7: stores a manifest under a tag, by its digest, or by its digest under several tags. */
 export async function putManifest(c: ManifestContext): Promise<Response> {
   const asked = c.req.param('name');
   const name = await requireAccess(c, { name: asked, action: 'push' });
   const reference = c.req.param('reference');
   const isDigest = reference.includes(':');
+  const tagNames = isDigest ? parseTagParameters(c) : [reference];
   const bytes = await readBody(c.req.raw.body, MANIFEST_BYTES_MAX);
   const parsed = await parseManifest(bytes, {
     contentType: c.req.header('Content-Type') ?? null,
@@ -87,23 +92,33 @@ export async function putManifest(c: ManifestContext): Promise<Response> {
   });
   const { scope } = c.var;
   const repository = await repositoryForPush(name, scope);
-  const raiseOnError = { raiseOnError: true };
-  if (isDigest) {
+  if (tagNames.length === 0) {
     const { pushTempTagExpirationSec } = scope.settings;
-    await scope.registry.createManifestWithTempTag(
-      repository,
-      parsed,
-      pushTempTagExpirationSec,
-      raiseOnError,
-    );
+    await scope.registry.createManifestWithTempTag(repository, parsed, pushTempTagExpirationSec, {
+      raiseOnError: true,
+    });
   } else {
-    await scope.registry.createManifestAndRetargetTag(repository, parsed, reference, raiseOnError);
+    await scope.operations.createManifestAndRetargetTags(repository, parsed, tagNames);
   }
   return c.body(null, 201, {
     Location: `/v2/${asked}/manifests/${parsed.digest}`,
     'Docker-Content-Digest': parsed.digest,
     ...(parsed.subject === null ? {} : { 'OCI-Subject': parsed.subject.digest }),
+    ...(isDigest && tagNames.length > 0 ? { 'OCI-Tag': tagNames.join(', ') } : {}),
   });
+}
+
+/** end-7b: the tags that a push by digest sets. Refuses with 414 more than one batch takes. */
+function parseTagParameters(c: ManifestContext): readonly string[] {
+  const tagNames = [...new Set(c.req.queries('tag') ?? [])];
+  if (tagNames.length > TAGS_PER_PUSH_MAX) {
+    throw new OciError(414, {
+      code: 'MANIFEST_INVALID',
+      message: `one push sets ${TAGS_PER_PUSH_MAX} tags at most`,
+      detail: { reason: 'TOO_MANY_TAGS' },
+    });
+  }
+  return tagNames;
 }
 
 /**

@@ -3,8 +3,11 @@ import { Hono } from 'hono';
 import { requireCredentials } from '../auth/middleware.ts';
 import type { AppEnv } from '../scope.ts';
 import { deleteBlob, getBlob } from './blobs.ts';
+import { listRepositories } from './catalog.ts';
 import { OciError } from './errors.ts';
+import { discoverExtensions, discoverRepositoryExtensions } from './extensions.ts';
 import { deleteManifest, getManifest, putManifest } from './manifests.ts';
+import { listReferrers } from './referrers.ts';
 import { listTags } from './tags.ts';
 import { deleteUpload, getUpload, patchUpload, putUpload, startUpload } from './uploads.ts';
 
@@ -21,6 +24,15 @@ export function ociRoutes(): Hono<AppEnv> {
     return c.json({});
   });
   app.all('/', only('GET', 'HEAD'));
+
+  app.get('/_catalog', listRepositories);
+  app.all('/_catalog', only('GET', 'HEAD'));
+
+  app.get('/_oci/ext/discover', discoverExtensions);
+  app.all('/_oci/ext/discover', only('GET', 'HEAD'));
+  const repositoryExtensions = '/:name{.+}/_oci/ext/discover';
+  app.get(repositoryExtensions, discoverRepositoryExtensions);
+  app.all(repositoryExtensions, only('GET', 'HEAD'));
 
   const manifest = '/:name{.+}/manifests/:reference';
   app.get(manifest, getManifest);
@@ -47,6 +59,10 @@ export function ociRoutes(): Hono<AppEnv> {
   const tags = '/:name{.+}/tags/list';
   app.get(tags, listTags);
   app.all(tags, only('GET', 'HEAD'));
+
+  const referrers = '/:name{.+}/referrers/:digest';
+  app.get(referrers, listReferrers);
+  app.all(referrers, only('GET', 'HEAD'));
 
   return app;
 }

@@ -1,7 +1,7 @@
 import type { Context } from 'hono';
 
 import type { Blob, BlobUpload } from '../../model/datatypes.ts';
-import type { Digest } from '../../model/digest.ts';
+import { type Digest, isDigestAlgorithm } from '../../model/digest.ts';
 import { isRegistryError } from '../../model/errors.ts';
 import { UPLOAD_PART_BYTES } from '../../model/limits.ts';
 import { parseRepositoryName, type RepositoryName } from '../../model/names.ts';
@@ -20,6 +20,7 @@ export async function startUpload(c: StartContext): Promise<Response> {
   const mountFrom = c.req.query('from') ?? null;
   const name = await requireAccess(c, { name: asked, action: 'push', mountFrom });
   const { mount, digest } = c.req.query();
+  requireKnownAlgorithm(c.req.query('digest-algorithm'));
   if (mount !== undefined) {
     const mounted = await mountBlob(c, { name, digest: requireDigest(mount), mountFrom });
     if (mounted !== null) {
@@ -31,17 +32,24 @@ export async function startUpload(c: StartContext): Promise<Response> {
   return answerUpload(c, { asked, upload: await beginUpload(c, name), status: 202 });
 }
 
+/** end-4c: what the client means to close the upload with. Every known algorithm can be. */
+function requireKnownAlgorithm(algorithm: string | undefined): void {
+  if (algorithm !== undefined && !isDigestAlgorithm(algorithm)) {
+    throw new OciError(400, {
+      code: 'DIGEST_INVALID',
+      message: `digests are sha256 or sha512, not '${algorithm}'`,
+    });
+  }
+}
+
 /** The blob, if the caller may read it where it is; null means that it must be uploaded. */
 async function mountBlob(
   c: StartContext,
   { name, digest, mountFrom }: { name: RepositoryName; digest: Digest; mountFrom: string | null },
 ): Promise<Blob | null> {
-  const source = mountFrom === null ? null : parseRepositoryName(mountFrom);
-  if (source === null || !(await mayPull(c, source))) {
-    return null;
-  }
   const { scope } = c.var;
-  const resolved = await scope.operations.resolveBlob(source, digest);
+  const source = await findSource(c, { digest, mountFrom });
+  const resolved = source && (await scope.operations.resolveBlob(source, digest));
   if (!resolved?.blob) {
     return null;
   }
@@ -53,6 +61,23 @@ async function mountBlob(
     pushLeaseSec,
   );
   return isMounted ? resolved.blob : null;
+}
+
+/** The repository that is named, or else any that has the blob; one that the caller may read. */
+async function findSource(
+  c: StartContext,
+  { digest, mountFrom }: { digest: Digest; mountFrom: string | null },
+): Promise<RepositoryName | null> {
+  if (mountFrom !== null) {
+    const named = parseRepositoryName(mountFrom);
+    return named !== null && (await mayPull(c, named)) ? named : null;
+  }
+  for (const source of await c.var.scope.operations.findBlobSources(digest)) {
+    if (await mayPull(c, source)) {
+      return source;
+    }
+  }
+  return null;
 }
 
 /** end-4b. A body whose length nobody knows is received as a chunk. */

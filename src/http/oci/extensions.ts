@@ -1,0 +1,20 @@
+import type { Context } from 'hono';
+
+import { requireAccess, requireCredentials } from '../auth/middleware.ts';
+import type { AppEnv } from '../scope.ts';
+import { requireRepository } from './repositories.ts';
+
+/** The distribution-spec's extensions of the whole registry: there are none. */
+export function discoverExtensions(c: Context<AppEnv>): Response {
+  requireCredentials(c);
+  return c.json({ extensions: [] });
+}
+
+/** The same of one repository. */
+export async function discoverRepositoryExtensions(
+  c: Context<AppEnv, '/v2/:name/_oci/ext/discover'>,
+): Promise<Response> {
+  const name = await requireAccess(c, { name: c.req.param('name'), action: 'pull' });
+  await requireRepository(name, c.var.scope);
+  return c.json({ extensions: [] });
+}
