@@ -12,10 +12,10 @@ import {
 import { uploadTailKey } from '../../storage/r2/paths.ts';
 import type { RegistryDeps } from '../deps.ts';
 import { sendAgain } from '../send-again.ts';
+import type { UploadAddress } from './address.ts';
 import { cancelUpload } from './cancel.ts';
 import { releaseClaim, UploadClaim } from './claim.ts';
 import { receiveChunk, type ReceivedChunk } from './receive.ts';
-import type { UploadAddress } from './uploader.ts';
 
 /** A body to append. */
 export interface Chunk {

@@ -1,5 +1,5 @@
 import type { Blob } from '../../model/datatypes.ts';
-import { algorithmOf, type Digest, digestOf } from '../../model/digest.ts';
+import type { Digest } from '../../model/digest.ts';
 import { RegistryError } from '../../model/errors.ts';
 import { TOMBSTONE_GRACE_MS } from '../../model/limits.ts';
 import type { RepositoryName } from '../../model/names.ts';
@@ -8,22 +8,17 @@ import {
   buryAbandonedKeyStatement,
   claimForCommitStatement,
   insertUploadByNameStatement,
-  type StoredUpload,
   uploadByNameStatement,
   uploadPartsStatement,
 } from '../../storage/d1/uploads.ts';
-import { ChecksumMismatch, MultipartGone, type UploadedPart } from '../../storage/r2/blob-store.ts';
 import { blobKey } from '../../storage/r2/paths.ts';
 import type { RegistryDeps } from '../deps.ts';
 import { sendAgain } from '../send-again.ts';
-import { cancelUpload } from './cancel.ts';
+import type { UploadAddress } from './address.ts';
+import { type Committing, commitReceived, receiveWhole, type WholeBody } from './assemble.ts';
 import { appendChunk } from './chunk.ts';
-import { lapseClaim, UploadClaim } from './claim.ts';
-import { recordBlob } from './commit.ts';
-import { readTail } from './receive.ts';
-import { RunningHash } from './running-hash.ts';
+import { UploadClaim } from './claim.ts';
 import { newUpload } from './sessions.ts';
-import type { UploadAddress } from './uploader.ts';
 
 /** How a client ends an upload. */
 export interface Closing {
@@ -34,24 +29,6 @@ export interface Closing {
   readonly offset: number | null;
   /** The announced length of the body in bytes, or null. */
   readonly length: number | null;
-}
-
-/** A blob that comes in one request. */
-export interface WholeBody {
-  readonly digest: Digest;
-  readonly body: ReadableStream<Uint8Array>;
-  readonly length: number;
-}
-
-/** An upload under a commit's claim, and what the same round trip told. */
-interface Committing {
-  readonly upload: StoredUpload;
-  readonly claim: UploadClaim;
-  readonly parts: readonly UploadedPart[];
-  /** The blob that the digest has already, wherever it is visible. */
-  readonly existing: Blob | null;
-  readonly digest: Digest;
-  readonly deps: RegistryDeps;
 }
 
 /**
@@ -147,164 +124,4 @@ async function claimForCommit(
     return 'touched';
   }
   throw new RegistryError('UploadConflict', { uploadId });
-}
-
-/** Puts a whole body into R2 under its digest, and records the blob. */
-async function receiveWhole(
-  committing: Committing,
-  { digest, body, length }: WholeBody,
-): Promise<Blob | null> {
-  const { claim, deps } = committing;
-  const maxBytes = deps.settings.maxBlobBytes;
-  if (length > maxBytes) {
-    await cancel(committing);
-    throw new RegistryError('BlobTooLarge', { uploadedBytes: length, maxBytes });
-  }
-  try {
-    await claim.during((lost) => putWhole(committing, { digest, body, length, lost }));
-    return await record(committing, { byteCount: length });
-  } catch (error) {
-    await cancel(committing);
-    throw error instanceof ChecksumMismatch
-      ? new RegistryError('DigestMismatch', { expected: digest, actual: null })
-      : error;
-  }
-}
-
-/** The body straight into R2, which wants to know its length and gets no other. */
-async function putWhole(
-  { upload, deps }: Committing,
-  { digest, body, length, lost }: WholeBody & { lost: AbortSignal },
-): Promise<void> {
-  const sized = new FixedLengthStream(length);
-  const unread = new AbortController();
-  const put = deps.blobStore.put(upload.objectKey, sized.readable, digest);
-  // Nobody reads any more then, and the pipe would wait for ever.
-  put.catch(() => {
-    unread.abort();
-  });
-  const signal = AbortSignal.any([lost, unread.signal]);
-  const outcomes = await Promise.allSettled([put, body.pipeTo(sized.writable, { signal })]);
-  const failures = outcomes.flatMap((outcome) =>
-    outcome.status === 'rejected' ? [outcome.reason as unknown] : [],
-  );
-  // A body of another length fails both in some order, and not both tell why.
-  if (failures.some(isLengthError)) {
-    throw new RegistryError('BodyLength', { expectedBytes: length, actualBytes: null });
-  }
-  if (failures.length > 0) {
-    throw failures[0];
-  }
-}
-
-/** The runtime has no class for it. */
-function isLengthError(reason: unknown): boolean {
-  return reason instanceof TypeError && reason.message.includes('FixedLengthStream');
-}
-
-/** Commits what chunks brought: the running hash decides, then the object is put together. */
-async function commitReceived(committing: Committing): Promise<Blob | null> {
-  const { upload, digest, claim, deps } = committing;
-  if (algorithmOf(digest) === 'sha256') {
-    await demandDigest(RunningHash.restore(upload.snapshot.shaState).digest(), committing);
-  }
-  try {
-    await assemble(committing);
-    if (algorithmOf(digest) === 'sha512') {
-      await demandDigest(await hashStored(committing), committing);
-    }
-    return await record(committing, {});
-  } catch (error) {
-    await lapseClaim(claim, deps);
-    throw error;
-  }
-}
-
-/** Decided under the claim only: otherwise a wrong digest could cancel another one's commit. */
-async function demandDigest(actual: Digest, committing: Committing): Promise<void> {
-  if (actual !== committing.digest) {
-    await cancel(committing);
-    throw new RegistryError('DigestMismatch', { expected: committing.digest, actual });
-  }
-}
-
-/** Makes the object whole: the tail alone, or the recorded parts with the tail as the last. */
-async function assemble({ upload, claim, parts, deps }: Committing): Promise<void> {
-  const { objectKey, r2UploadId, partCount } = upload;
-  const { blobStore } = deps;
-  const expectedSize = upload.snapshot.byteCount;
-  const tail = await readTail(upload, blobStore);
-  await claim.keep();
-  if (partCount === 0 || r2UploadId === null) {
-    await blobStore.put(objectKey, tail);
-    return;
-  }
-  const size = await claim.during(async () => {
-    try {
-      const last =
-        tail.byteLength === 0
-          ? []
-          : [
-              await blobStore.uploadPart(objectKey, r2UploadId, {
-                number: partCount + 1,
-                bytes: tail,
-              }),
-            ];
-      return await blobStore.completeMultipart(objectKey, r2UploadId, [...parts, ...last]);
-    } catch (error) {
-      if (!(error instanceof MultipartGone)) {
-        throw error;
-      }
-      // An earlier attempt may have got this far and died before it was recorded.
-      return blobStore.size(objectKey);
-    }
-  });
-  if (size !== expectedSize) {
-    throw new Error(`object ${objectKey} has ${size} bytes, the upload received ${expectedSize}`);
-  }
-}
-
-/** The SHA-512 of the finished object; the chunks were hashed as SHA-256. */
-async function hashStored({ upload, claim, deps }: Committing): Promise<Digest> {
-  return claim.during(async (lost) => {
-    const stored = await deps.blobStore.open(upload.objectKey);
-    if (stored === null) {
-      throw new Error(`object ${upload.objectKey} is not there after it was written`);
-    }
-    const sink = new crypto.DigestStream('SHA-512');
-    await stored.pipeTo(sink, { signal: lost });
-    return digestOf('sha512', new Uint8Array(await sink.digest));
-  });
-}
-
-async function record(
-  { upload, existing, claim, digest, deps }: Committing,
-  { byteCount }: { byteCount?: number },
-): Promise<Blob | null> {
-  const size = byteCount ?? upload.snapshot.byteCount;
-  const lostKey = existing && (await findLostKey(existing, { size, deps }));
-  await claim.keep();
-  return recordBlob(
-    upload.snapshot,
-    {
-      digest,
-      expirationSec: deps.settings.pushLeaseSec,
-      lostKey,
-      ...(byteCount === undefined ? {} : { byteCount }),
-    },
-    deps,
-  );
-}
-
-/** The key of a blob whose object is missing or has another size; an error of R2 is neither. */
-async function findLostKey(
-  existing: Blob,
-  { size, deps }: { size: number; deps: RegistryDeps },
-): Promise<string | null> {
-  const found = await deps.blobStore.size(existing.objectKey);
-  return found === size ? null : existing.objectKey;
-}
-
-async function cancel({ claim, deps }: Committing): Promise<void> {
-  await cancelUpload({ uploadId: claim.uploadId, onlyClaim: claim.token }, deps);
 }

@@ -3,9 +3,10 @@ import type { RepositoryName } from '../../model/names.ts';
 import { insertUploadByNameStatement, uploadByNameStatement } from '../../storage/d1/uploads.ts';
 import type { RegistryDeps } from '../deps.ts';
 import { sendAgain } from '../send-again.ts';
+import type { WholeBody } from './assemble.ts';
 import { cancelUpload } from './cancel.ts';
 import { appendChunk, type Chunk } from './chunk.ts';
-import { type Closing, finishUpload, uploadWhole, type WholeBody } from './finish.ts';
+import { type Closing, finishUpload, uploadWhole } from './finish.ts';
 import { newUpload } from './sessions.ts';
 
 /**
@@ -62,10 +63,4 @@ export function createBlobUploader(deps: RegistryDeps): BlobUploader {
       return found !== null && cancelUpload({ uploadId, onlyClaim: null }, deps);
     },
   };
-}
-
-/** Which upload a request is about. */
-export interface UploadAddress {
-  readonly name: RepositoryName;
-  readonly uploadId: string;
 }

@@ -29,6 +29,14 @@ export class MultipartGone extends Error {
   }
 }
 
+/** R2 does not have the parts that it was told to put together. */
+export class MultipartBroken extends Error {
+  constructor(cause: unknown) {
+    super('the parts of the multipart upload are not those that were recorded', { cause });
+    this.name = 'MultipartBroken';
+  }
+}
+
 /** Objects in R2, by opaque keys. Every method is one R2 operation, and is counted. */
 export interface BlobStore {
   /** The size in bytes, or null if there is no such object. */
@@ -49,7 +57,7 @@ export interface BlobStore {
     uploadId: string,
     part: { number: number; bytes: Bytes },
   ): Promise<UploadedPart>;
-  /** Puts the parts together and gives the object's size. Throws `MultipartGone`. */
+  /** Puts the parts together and gives the object's size. Throws `Multipart{Gone,Broken}`. */
   completeMultipart(key: string, uploadId: string, parts: readonly UploadedPart[]): Promise<number>;
 }
 
@@ -98,6 +106,9 @@ export function openBlobStore(bucket: R2Bucket, meter: Meter): BlobStore {
 const CHECKSUM_MISMATCH = /\(10037\)|checksum.*did not match/i;
 const NO_SUCH_UPLOAD = /\(10024\)|multipart upload does not exist/i;
 
+/** A part is too small, another one or missing, or of another size than the rest. */
+const BROKEN_PARTS = /\((?:10011|10025|10048)\)/;
+
 async function translated<Result>(run: () => Promise<Result>): Promise<Result> {
   try {
     return await run();
@@ -108,6 +119,9 @@ async function translated<Result>(run: () => Promise<Result>): Promise<Result> {
     }
     if (NO_SUCH_UPLOAD.test(message)) {
       throw new MultipartGone(error);
+    }
+    if (BROKEN_PARTS.test(message)) {
+      throw new MultipartBroken(error);
     }
     throw error;
   }

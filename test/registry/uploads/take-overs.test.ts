@@ -195,9 +195,13 @@ describe('a claim that is overdue and taken over', () => {
           if (callNumber === 1) {
             await upload.operations.cancelUpload(upload.name, upload.uploadId);
           } else {
-            // The late part may have overwritten the one that counts: then R2 refuses to join them.
-            await upload.finish(other).catch((error: unknown) => {
+            // The late part may have overwritten the one that counts: then R2 refuses to join them,
+            // and the upload, which nothing can mend, is gone.
+            const { operations, name, uploadId } = upload;
+            await upload.finish(other).catch(async (error: unknown) => {
               expect(call.operation, String(error)).toBe('uploadPart');
+              expect(error).toMatchObject({ code: 'UploadConflict' });
+              expect(await operations.uploadStatus(name, uploadId)).toBeNull();
             });
           }
           await expectSound(expect, what);
