@@ -9,6 +9,8 @@
 export interface RegistryErrorDetails {
   /** No such repository, or it is marked for deletion. */
   RepositoryNotFound: { readonly name: string };
+  /** The repository's state takes no pushes. */
+  RepositoryReadOnly: { readonly name: string };
   /** No alive tag of that name. */
   TagNotFound: { readonly tagName: string };
   /** No such manifest that the caller may reach in this way. */
@@ -53,6 +55,7 @@ export type RegistryErrorCode = keyof RegistryErrorDetails;
 
 const MESSAGES: { [Code in RegistryErrorCode]: (detail: RegistryErrorDetails[Code]) => string } = {
   RepositoryNotFound: ({ name }) => `repository '${name}' not found`,
+  RepositoryReadOnly: ({ name }) => `repository '${name}' takes no pushes`,
   TagNotFound: ({ tagName }) => `tag '${tagName}' not found`,
   ManifestNotFound: ({ digest }) => `manifest ${digest} not found`,
   TagNameInvalid: () =>

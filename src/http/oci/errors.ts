@@ -55,6 +55,8 @@ export function toOciError(error: AnyRegistryError): OciError {
   switch (error.code) {
     case 'RepositoryNotFound':
       return new OciError(404, { code: 'NAME_UNKNOWN', message });
+    case 'RepositoryReadOnly':
+      return denied(403, { message, detail: { reason: 'READ_ONLY' } });
     case 'TagNotFound':
     case 'ManifestNotFound':
       return new OciError(404, { code: 'MANIFEST_UNKNOWN', message });

@@ -1,7 +1,8 @@
+import { RegistryError } from '../../model/errors.ts';
 import { formatRepositoryName, type RepositoryName } from '../../model/names.ts';
 import { REPOSITORY_STATES, type RepositoryRef } from '../../model/references.ts';
 import type { RequestScope } from '../scope.ts';
-import { denied, OciError } from './errors.ts';
+import { OciError } from './errors.ts';
 
 /** 404 `NAME_UNKNOWN`. */
 export function nameUnknown(name: RepositoryName): OciError {
@@ -42,11 +43,8 @@ export async function repositoryForPush(
 }
 
 /** Refuses with 403 `DENIED` a write to a repository whose state takes none. */
-export function requireWritable({ state }: RepositoryRef): void {
+export function requireWritable({ namespaceName, name, state }: RepositoryRef): void {
   if (state !== REPOSITORY_STATES.normal) {
-    throw denied(403, {
-      message: 'the repository takes no pushes',
-      detail: { reason: 'READ_ONLY' },
-    });
+    throw new RegistryError('RepositoryReadOnly', { name: `${namespaceName}/${name}` });
   }
 }

@@ -14,7 +14,7 @@ import type { RegistryDeps } from '../deps.ts';
 import { sendAgain } from '../send-again.ts';
 import type { UploadAddress } from './address.ts';
 import { cancelUpload } from './cancel.ts';
-import { releaseClaim, UploadClaim } from './claim.ts';
+import { refuseClaim, releaseClaim, UploadClaim } from './claim.ts';
 import { receiveChunk, type ReceivedChunk } from './receive.ts';
 
 /** A body to append. */
@@ -69,9 +69,10 @@ async function claimForChunk(
     return claimed[0] ?? null;
   }
   const expectedOffset = current.snapshot.byteCount;
-  throw offset !== null && offset !== expectedOffset
-    ? new RegistryError('UploadRange', { uploadId, expectedOffset })
-    : new RegistryError('UploadConflict', { uploadId });
+  if (offset !== null && offset !== expectedOffset) {
+    throw new RegistryError('UploadRange', { uploadId, expectedOffset });
+  }
+  return refuseClaim({ name, uploadId }, deps);
 }
 
 interface Holding {

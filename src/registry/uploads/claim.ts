@@ -1,5 +1,8 @@
 import { RegistryError } from '../../model/errors.ts';
 import { UPLOAD_CLAIM_EXTEND_MS, UPLOAD_CLAIM_MS } from '../../model/limits.ts';
+import { formatRepositoryName } from '../../model/names.ts';
+import { REPOSITORY_STATES } from '../../model/references.ts';
+import { repositoryByNameStatement } from '../../storage/d1/repositories.ts';
 import {
   extendClaimStatement,
   lapseClaimStatement,
@@ -7,6 +10,7 @@ import {
 } from '../../storage/d1/uploads.ts';
 import type { RegistryDeps } from '../deps.ts';
 import { sendAgain } from '../send-again.ts';
+import type { UploadAddress } from './address.ts';
 
 /** What {@link UploadClaim} needs of the world. */
 type ClaimDeps = Pick<RegistryDeps, 'database' | 'clock'>;
@@ -77,6 +81,21 @@ export class UploadClaim {
       clearInterval(timer);
     }
   }
+}
+
+/**
+ * Why an upload that is there could not be claimed. Errors: RepositoryReadOnly; else UploadConflict,
+ * since another writer holds it.
+ */
+export async function refuseClaim(
+  { name, uploadId }: UploadAddress,
+  { database }: ClaimDeps,
+): Promise<never> {
+  const repository = await database.primary.first(repositoryByNameStatement({ ...name }));
+  if (repository !== null && repository.state !== REPOSITORY_STATES.normal) {
+    throw new RegistryError('RepositoryReadOnly', { name: formatRepositoryName(name) });
+  }
+  throw new RegistryError('UploadConflict', { uploadId });
 }
 
 /** Gives a chunk's claim up after a failure, so that a retry need not wait until it lapses. */

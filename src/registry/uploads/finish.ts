@@ -17,7 +17,7 @@ import { sendAgain } from '../send-again.ts';
 import type { UploadAddress } from './address.ts';
 import { type Committing, commitReceived, receiveWhole, type WholeBody } from './assemble.ts';
 import { appendChunk } from './chunk.ts';
-import { UploadClaim } from './claim.ts';
+import { refuseClaim, UploadClaim } from './claim.ts';
 import { newUpload } from './sessions.ts';
 
 /** How a client ends an upload. */
@@ -123,5 +123,5 @@ async function claimForCommit(
   if (untouchedOnly && current.snapshot.byteCount > 0) {
     return 'touched';
   }
-  throw new RegistryError('UploadConflict', { uploadId });
+  return refuseClaim({ name, uploadId }, deps);
 }

@@ -178,6 +178,11 @@ type Claim = RepositoryNameValues & {
   nowMs: number;
 };
 
+/** The same, only if its state takes pushes. */
+const writableRepositoryId = (p: { namespace: unknown; repository: unknown }): SQL => sql`(
+      SELECT r.id FROM ${namespace} n CROSS JOIN ${repository} r ON r.namespace_id = n.id
+      WHERE n.name = ${p.namespace} AND r.name = ${p.repository} AND r.state = 0)`;
+
 /** Free to be claimed, or ours already because the answer to an earlier sending was lost. */
 const isClaimable = (p: Parameters<Claim>): SQL => sql`(
       claim_token = ${p.claimToken} OR claim_token IS NULL OR claim_until_ms < ${p.nowMs})`;
@@ -195,7 +200,7 @@ export const claimForChunkStatement = defineStatement<
     UPDATE ${blobUpload} SET state = 'writing', claim_token = ${p.claimToken},
       claim_until_ms = ${p.claimUntilMs}, updated_ms = ${p.nowMs},
       version = version + (claim_token IS NOT ${p.claimToken})
-    WHERE uuid = ${p.uploadId} AND repository_id = ${repositoryId(p)}
+    WHERE uuid = ${p.uploadId} AND repository_id = ${writableRepositoryId(p)}
       AND (${p.offset} IS NULL OR byte_count = ${p.offset})
       AND state <> 'committing' AND ${isClaimable(p)}
     RETURNING ${columns('')}`,
@@ -210,7 +215,7 @@ type CommitClaim = Claim & { freshKey: string; untouchedOnly: number };
  */
 const isCommittable = (p: Parameters<CommitClaim>): SQL => sql`uuid = ${p.uploadId}
       AND ${isClaimable(p)} AND (NOT ${p.untouchedOnly} OR byte_count = 0)
-      AND repository_id = ${repositoryId(p)}`;
+      AND repository_id = ${writableRepositoryId(p)}`;
 
 /**
  * Whether the commit gives the upload's key up for a fresh one. A holder that was before us may

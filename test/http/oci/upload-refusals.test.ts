@@ -1,3 +1,4 @@
+import { env } from 'cloudflare:workers';
 import { describe, it } from 'vitest';
 
 import { computeDigest } from '../../../src/model/digest.ts';
@@ -237,5 +238,24 @@ describe('a body that ends too early, or goes on', () => {
       expect([length, refusal(posted)]).toEqual([length, '400 SIZE_INVALID']);
     }
     expect((await send('HEAD', `/v2/${NAME}/blobs/${DIGEST}`)).status).toBe(404);
+  });
+});
+
+describe('an upload whose repository takes no pushes any more', () => {
+  it('is 403 DENIED, and stands where it stood', async ({ expect }) => {
+    const session = await begun();
+    await env.DB.prepare('UPDATE repository SET state = 1').run();
+    const closing = withQuery(session, { digest: DIGEST });
+    for (const refused of [
+      await send('PATCH', session, rest),
+      await send('PUT', closing, rest),
+      await send('PUT', closing),
+      await send('POST', UPLOADS),
+    ]) {
+      expect(refusal(refused)).toBe('403 DENIED');
+      expect(errorsOf(refused)[0]?.detail).toEqual({ reason: 'READ_ONLY' });
+    }
+    await env.DB.prepare('UPDATE repository SET state = 0').run();
+    expect((await put(session, DIGEST, rest)).status).toBe(201);
   });
 });
