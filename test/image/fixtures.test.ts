@@ -73,7 +73,7 @@ describe('the manifests that clients push', () => {
       expect(Object.fromEntries(labels)).toEqual({
         'org.opencontainers.image.title': 'hello, wörld',
         'org.opencontainers.image.vendor': 'Zoë & Söhne',
-        'org.opencontainers.image.base.name': 'docker.io/library/scratch',
+        'org.opencontainers.image.base.name': 'base.test/library/scratch',
         'quay.immutable': ' TRUE ',
       });
     }
