@@ -47,3 +47,13 @@ describe('If-None-Match', () => {
     expect((await send('GET', path, { headers })).status).toBe(304);
   });
 });
+
+describe('a pull that names its upstream', () => {
+  it('is answered as if it did not', async ({ expect }) => {
+    for (const [path, digest] of await paths()) {
+      const answer = await send('GET', `${path}?ns=upstream.example.com`);
+      expect([answer.status, answer.headers.get('Docker-Content-Digest')]).toEqual([200, digest]);
+      expect(answer.headers.has('OCI-Namespace')).toBe(false);
+    }
+  });
+});
