@@ -169,7 +169,7 @@ describe('a read-only repository', () => {
         [
           {
             code: 'DENIED',
-            message: 'the repository takes no pushes',
+            message: `repository '${NAME}' takes no pushes`,
             detail: { reason: 'READ_ONLY' },
           },
         ],
