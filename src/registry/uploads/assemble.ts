@@ -89,13 +89,18 @@ function isLengthError(reason: unknown): boolean {
 /** Commits what chunks brought: the running hash decides, then the object is put together. */
 export async function commitReceived(committing: Committing): Promise<Blob | null> {
   const { upload, digest, claim, deps } = committing;
-  if (algorithmOf(digest) === 'sha256') {
+  const isRunning = algorithmOf(digest) === 'sha256';
+  if (isRunning) {
     await demandDigest(RunningHash.restore(upload.snapshot.shaState).digest(), committing);
   }
   try {
-    await assemble(committing);
-    if (algorithmOf(digest) === 'sha512') {
-      await demandDigest(await hashStored(committing), committing);
+    if (upload.partCount === 0 || upload.r2UploadId === null) {
+      await putTail(committing);
+    } else {
+      await assembleParts(committing, upload.r2UploadId);
+      if (!isRunning) {
+        await demandDigest(await hashStored(committing), committing);
+      }
     }
     return await record(committing, {});
   } catch (error) {
@@ -107,22 +112,40 @@ export async function commitReceived(committing: Committing): Promise<Blob | nul
 /** Decided under the claim only: otherwise a wrong digest could cancel another one's commit. */
 async function demandDigest(actual: Digest, committing: Committing): Promise<void> {
   if (actual !== committing.digest) {
-    await cancel(committing);
-    throw new RegistryError('DigestMismatch', { expected: committing.digest, actual });
+    await refuseDigest(actual, committing);
   }
 }
 
-/** Makes the object whole: the tail alone, or the recorded parts with the tail as the last. */
-async function assemble({ upload, claim, parts, deps }: Committing): Promise<void> {
-  const { objectKey, r2UploadId, partCount } = upload;
+async function refuseDigest(actual: Digest | null, committing: Committing): Promise<never> {
+  await cancel(committing);
+  throw new RegistryError('DigestMismatch', { expected: committing.digest, actual });
+}
+
+/** Makes the object of the tail alone; R2 checks the digest, whichever it is. */
+async function putTail(committing: Committing): Promise<void> {
+  const { upload, claim, digest, deps } = committing;
+  const tail = await readTail(upload, deps.blobStore);
+  await claim.keep();
+  try {
+    await deps.blobStore.put(upload.objectKey, tail, digest);
+  } catch (error) {
+    if (error instanceof ChecksumMismatch) {
+      await refuseDigest(null, committing);
+    }
+    throw error;
+  }
+}
+
+/** Makes the object of the recorded parts, with the tail as the last. */
+async function assembleParts(
+  { upload, claim, parts, deps }: Committing,
+  r2UploadId: string,
+): Promise<void> {
+  const { objectKey, partCount } = upload;
   const { blobStore } = deps;
   const expectedSize = upload.snapshot.byteCount;
   const tail = await readTail(upload, blobStore);
   await claim.keep();
-  if (partCount === 0 || r2UploadId === null) {
-    await blobStore.put(objectKey, tail);
-    return;
-  }
   const size = await claim.during(async () => {
     try {
       const last =

@@ -1,3 +1,4 @@
+import { env } from 'cloudflare:workers';
 import { describe, it } from 'vitest';
 
 import { computeDigest } from '../../../src/model/digest.ts';
@@ -123,6 +124,41 @@ describe.for(WAYS)('a blob by %s', ([, close]) => {
       expect((await graves()).map((grave) => grave.split(/[ /]/)[0])).toEqual(
         expect.arrayContaining(['key', 'prefix']),
       );
+    }
+  });
+});
+
+describe('the last bytes of an upload without a full part', () => {
+  it('I-DIGEST: are checked by R2 too, so that a tail that rotted becomes no blob', async ({
+    expect,
+  }) => {
+    for (const algorithm of ALGORITHMS) {
+      const { operations, name, world, repository } = await aWorld();
+      const bytes = uniqueBytes(100);
+      const { uploadId } = await anUpload(world, repository);
+      await operations.appendChunk(name, uploadId, chunkOf(bytes));
+      const [row] = await rowsOf('SELECT tail_key FROM blob_upload');
+      await env.BUCKET.put(String(row?.['tail_key']), uniqueBytes(100));
+      const closing = closingAs(await computeDigest(algorithm, bytes));
+      await expect(operations.finishUpload(name, uploadId, closing)).rejects.toMatchObject({
+        code: 'DigestMismatch',
+      });
+      expect(await rowsOf('SELECT * FROM blob')).toEqual([]);
+      expect(await rowsOf('SELECT * FROM blob_upload')).toEqual([]);
+      expect(await findViolations()).toEqual([]);
+    }
+  });
+
+  it('are not read back, whichever the digest', async ({ expect }) => {
+    const { repository, name, world } = await aWorld();
+    for (const algorithm of ALGORITHMS) {
+      const bytes = uniqueBytes(100);
+      const { uploadId } = await anUpload(world, repository);
+      await world.operations.appendChunk(name, uploadId, chunkOf(bytes));
+      const { operations, meter } = openTestRegistry();
+      const closing = closingAs(await computeDigest(algorithm, bytes));
+      expect(await operations.finishUpload(name, uploadId, closing)).not.toBeNull();
+      expect(meter.usage).toMatchObject({ r2Reads: 1, r2Writes: 1, d1RoundTrips: 2 });
     }
   });
 });
