@@ -1,10 +1,11 @@
+import type { JobScope } from './cron/run.ts';
 import type { AuthDeps } from './http/auth/dependencies.ts';
 import { administratorRights } from './http/auth/rights.ts';
-import { describeError, log } from './http/log.ts';
 import type { RequestScope } from './http/scope.ts';
+import { describeError, log } from './log.ts';
 import { type Clock, epochMs } from './model/time.ts';
 import type { RegistryDeps } from './registry/deps.ts';
-import { createRegistry, createRegistryOperations } from './registry/index.ts';
+import { createHousekeeping, createRegistry, createRegistryOperations } from './registry/index.ts';
 import type { Settings } from './settings.ts';
 import { openDatabase } from './storage/d1/database.ts';
 import { openAnswerCache } from './storage/edge/answer-cache.ts';
@@ -35,19 +36,23 @@ function report(error: unknown): void {
   log('error', { event: 'background', error: describeError(error) });
 }
 
-/** Opens the registry for one request over the Worker's bindings. */
-export function openScope(
+/** What one request, or one job, opens the registry with. */
+interface Opening {
+  readonly settings: Settings;
+  readonly bookmark: string | null;
+  readonly context: Pick<ExecutionContext, 'waitUntil'>;
+}
+
+/** The stores over the Worker's bindings, counted by one meter. */
+function openDeps(
   { DB, BUCKET, CACHE }: Bindings,
-  options: {
-    readonly settings: Settings;
-    readonly bookmark: string | null;
-    readonly context: Pick<ExecutionContext, 'waitUntil'>;
-  },
-): RequestScope {
-  const { settings, bookmark, context } = options;
+  opening: Opening,
+): RegistryDeps & { meter: Meter } {
+  const { settings, bookmark, context } = opening;
   const meter = new Meter();
   const { readConsistency, answerTtlSec } = settings;
-  const deps: RegistryDeps = {
+  return {
+    meter,
     database: openDatabase(DB, { meter, readConsistency, bookmark }),
     blobStore: openBlobStore(BUCKET, meter),
     cache: openCache(CACHE, { meter, onFailure: report }),
@@ -59,11 +64,22 @@ export function openScope(
       context.waitUntil(work.catch(report));
     },
   };
+}
+
+/** Opens the registry for one request. */
+export function openScope(bindings: Bindings, opening: Opening): RequestScope {
+  const deps = openDeps(bindings, opening);
   return {
     registry: createRegistry(deps),
     operations: createRegistryOperations(deps),
-    settings: settings.registry,
-    usage: meter.usage,
+    settings: deps.settings,
+    usage: deps.meter.usage,
     bookmark: () => deps.database.bookmark(),
   };
+}
+
+/** Opens the registry for one job of cron. */
+export function openJobScope(bindings: Bindings, opening: Omit<Opening, 'bookmark'>): JobScope {
+  const deps = openDeps(bindings, { ...opening, bookmark: null });
+  return { housekeeping: createHousekeeping(deps), usage: deps.meter.usage };
 }

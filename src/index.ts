@@ -1,6 +1,7 @@
 import type { Hono } from 'hono';
 
-import { authDeps, openScope } from './deps.ts';
+import { runSchedule } from './cron/run.ts';
+import { authDeps, openJobScope, openScope } from './deps.ts';
 import { createApp, createMisconfiguredApp } from './http/app.ts';
 import { requireAuthConfiguration } from './http/auth/configuration.ts';
 import { ConfigurationError } from './http/configuration-error.ts';
@@ -32,5 +33,10 @@ export default {
   async fetch(request, env, context) {
     app ??= await appFor(env);
     return app.fetch(request, env, context);
+  },
+
+  async scheduled({ cron }, env, context) {
+    const settings = readSettings(env);
+    await runSchedule(cron, () => openJobScope(env, { settings, context }));
   },
 } satisfies ExportedHandler<Env>;

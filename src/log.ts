@@ -12,15 +12,24 @@ export function log(level: 'info' | 'error', record: LogRecord): void {
   (level === 'error' ? console.error : console.log)(line);
 }
 
-const CAUSES_MAX = 5;
+const ERRORS_MAX = 10;
 
-/** An error as a record's field: its chain of causes, with stacks, for operators only. */
+/**
+ * An error as a record's field: its chain of causes, and those of an aggregate, with stacks. For
+ * operators only.
+ */
 export function describeError(error: unknown): readonly string[] {
-  const chain: string[] = [];
-  let at: unknown = error;
-  while (at instanceof Error && chain.length < CAUSES_MAX) {
-    chain.push(at.stack ?? at.message);
-    at = at.cause;
+  const described: string[] = [];
+  const waiting: unknown[] = [error];
+  while (waiting.length > 0 && described.length < ERRORS_MAX) {
+    const at = waiting.shift();
+    if (at instanceof Error) {
+      described.push(at.stack ?? at.message);
+      waiting.push(...(at instanceof AggregateError ? (at.errors as unknown[]) : []));
+      waiting.push(...(at.cause === undefined ? [] : [at.cause]));
+    } else {
+      described.push(`not an error: ${JSON.stringify(at)}`);
+    }
   }
-  return chain.length === 0 ? [`not an error: ${JSON.stringify(error)}`] : chain;
+  return described;
 }

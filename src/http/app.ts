@@ -1,13 +1,13 @@
 import { type Context, Hono } from 'hono';
 import { requestId } from 'hono/request-id';
 
+import { describeError, log } from '../log.ts';
 import { isRegistryError } from '../model/errors.ts';
 import type { AuthDeps } from './auth/dependencies.ts';
 import { authentication } from './auth/middleware.ts';
 import { tokenEndpoint } from './auth/token-endpoint.ts';
 import { ConfigurationError } from './configuration-error.ts';
 import { endToEndHealth, instanceHealth } from './health.ts';
-import { describeError, log } from './log.ts';
 import { observe } from './observe.ts';
 import { OciError, toOciError } from './oci/errors.ts';
 import { ociRoutes, only } from './oci/routes.ts';

@@ -1,7 +1,7 @@
 import type { MiddlewareHandler } from 'hono';
 
+import { log } from '../log.ts';
 import type { Usage } from '../model/usage.ts';
-import { log } from './log.ts';
 import { type AppEnv, BOOKMARK_HEADER } from './scope.ts';
 
 /**

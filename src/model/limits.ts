@@ -30,6 +30,21 @@ export const UPLOAD_CLAIM_EXTEND_MS = 30_000;
 
 /** A write still in flight when its key was given up must land before the drain deletes it. */
 export const TOMBSTONE_GRACE_MS = 3_600_000;
+/** What is taken up for deletion and not confirmed is taken up again later, ever more rarely. */
+export const TOMBSTONE_BACK_OFF_MS = 60_000;
+export const TOMBSTONE_BACK_OFF_MS_MAX = 21_600_000;
+/** A run of the drain takes up so many tombstones at a time, and so many times. */
+export const TOMBSTONES_PER_ROUND_MAX = 1000;
+export const TOMBSTONE_ROUNDS_MAX = 5;
+/** A Worker has six connections that wait for an answer; more calls at once would only queue. */
+export const R2_CALLS_AT_ONCE_MAX = 6;
+/** An upload that nobody went on with in two days is given up. */
+export const STALE_UPLOAD_MS = 172_800_000;
+/** R2 aborts unfinished multipart uploads after seven days; an upload must end before. */
+export const UPLOAD_LIFETIME_MS_MAX = 518_400_000;
+export const STALE_UPLOADS_PER_RUN_MAX = 100;
+/** A cron run is stopped after 15 minutes; until then it keeps others from the same work. */
+export const GC_LEASE_MS = 960_000;
 /** A manifest body is put into R2 under a tombstone; a put begun later than this starts again. */
 export const MANIFEST_PUT_START_MS_MAX = 900_000;
 

@@ -8,6 +8,8 @@ export interface Usage {
   r2Writes: number;
   /** R2 operations that read (billed as class B). */
   r2Reads: number;
+  /** R2 operations that delete or abort (not billed). */
+  r2Deletes: number;
   kvReads: number;
   kvWrites: number;
 }

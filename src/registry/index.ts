@@ -6,6 +6,9 @@ import {
   createBlobSources,
 } from './blobs.ts';
 import type { RegistryDeps } from './deps.ts';
+import { createGarbageLeases } from './garbage/lease.ts';
+import { createStaleUploads } from './garbage/stale-uploads.ts';
+import { createTombstoneDrain } from './garbage/tombstones.ts';
 import { createHealthChecks } from './health.ts';
 import { createManifestLookups } from './manifests/lookups.ts';
 import { createManifestWrites, createTaggedPushes } from './manifests/writes.ts';
@@ -58,5 +61,17 @@ export function createRegistryOperations(deps: RegistryDeps) {
     ...createBlobDeletes(deps),
     ...createBlobUploader(deps),
     ...createHealthChecks(deps),
+  };
+}
+
+/** What clears up behind the registry's users. */
+export type Housekeeping = ReturnType<typeof createHousekeeping>;
+
+/** The bounded, resumable steps that cron runs; no answer to a user depends on them. */
+export function createHousekeeping(deps: RegistryDeps) {
+  return {
+    ...createGarbageLeases(deps),
+    ...createTombstoneDrain(deps),
+    ...createStaleUploads(deps),
   };
 }

@@ -9,6 +9,7 @@ export class Meter {
     d1RowsWritten: 0,
     r2Writes: 0,
     r2Reads: 0,
+    r2Deletes: 0,
     kvReads: 0,
     kvWrites: 0,
   };

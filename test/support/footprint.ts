@@ -2,12 +2,10 @@ import { env } from 'cloudflare:workers';
 
 /** Made by the first write to a name, and allowed to stay when that write is refused. */
 const REPOSITORY_TABLES = ['namespace', 'repository', 'repository_gc'];
-/** What names objects for their deletion; a refusal may leave such work, but nothing else. */
-const TOMBSTONE_TABLE = 'r2_tombstone';
 
 /**
- * What the stores hold: the number of rows by table and the keys of the bucket, without what is
- * only waiting to be deleted. Two of them being equal shows that what happened between left nothing.
+ * What the stores hold: the number of rows by table and the keys of the bucket. Two of them being
+ * equal shows that what happened between left nothing.
  */
 export async function footprint(): Promise<Readonly<Record<string, number | readonly string[]>>> {
   const tables = await env.DB.prepare(
@@ -16,30 +14,13 @@ export async function footprint(): Promise<Readonly<Record<string, number | read
   ).all<{ name: string }>();
   const names = tables.results
     .map(({ name }) => name)
-    .filter((name) => !REPOSITORY_TABLES.includes(name) && name !== TOMBSTONE_TABLE);
+    .filter((name) => !REPOSITORY_TABLES.includes(name));
   const counts = await env.DB.batch<{ n: number }>(
     names.map((name) => env.DB.prepare(`SELECT count(*) AS n FROM ${name}`)),
   );
+  const { objects } = await env.BUCKET.list();
   return {
     ...Object.fromEntries(names.map((name, index) => [name, counts[index]?.results[0]?.n ?? 0])),
-    objects: await objectsThatStay(),
+    objects: objects.map(({ key }) => key),
   };
-}
-
-async function objectsThatStay(): Promise<readonly string[]> {
-  const buried = await env.DB.prepare(
-    `SELECT object_key AS key, kind FROM ${TOMBSTONE_TABLE}`,
-  ).all<{
-    key: string;
-    kind: string;
-  }>();
-  const { objects } = await env.BUCKET.list();
-  return objects
-    .map(({ key }) => key)
-    .filter(
-      (key) =>
-        !buried.results.some((tombstone) =>
-          tombstone.kind === 'prefix' ? key.startsWith(tombstone.key) : key === tombstone.key,
-        ),
-    );
 }

@@ -3,7 +3,11 @@ import { env } from 'cloudflare:workers';
 import { type RepositoryName, parseRepositoryName } from '../../src/model/names.ts';
 import type { RepositoryRef } from '../../src/model/references.ts';
 import type { RegistryDeps } from '../../src/registry/deps.ts';
-import { createRegistry, createRegistryOperations } from '../../src/registry/index.ts';
+import {
+  createHousekeeping,
+  createRegistry,
+  createRegistryOperations,
+} from '../../src/registry/index.ts';
 import { DEFAULT_SETTINGS, type RegistrySettings } from '../../src/registry/settings.ts';
 import { openDatabase } from '../../src/storage/d1/database.ts';
 import { openAnswerCache } from '../../src/storage/edge/answer-cache.ts';
@@ -64,6 +68,7 @@ export function openTestRegistry({
     meter,
     registry: createRegistry(deps),
     operations: createRegistryOperations(deps),
+    housekeeping: createHousekeeping(deps),
     /** Waits for what was left for after the answer. */
     settleDeferred: () => Promise.all(deferred),
   };

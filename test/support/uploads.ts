@@ -5,8 +5,9 @@ import type { BlobUpload } from '../../src/model/datatypes.ts';
 import type { Digest } from '../../src/model/digest.ts';
 import type { RepositoryName } from '../../src/model/names.ts';
 import type { RepositoryRef } from '../../src/model/references.ts';
+import { DAY_MS } from './clock.ts';
 import { streamOf } from './content.ts';
-import type { TestRegistry } from './registry.ts';
+import { openTestRegistry, type TestRegistry } from './registry.ts';
 
 export function nameOf({ namespaceName, name }: RepositoryRef): RepositoryName {
   return { namespace: namespaceName, repository: name };
@@ -84,22 +85,14 @@ export async function graves(): Promise<readonly string[]> {
   return rows.map(({ kind, object_key: key }) => `${kind} ${key}`);
 }
 
-/** Deletes whatever is buried, as the drain does once the tombstones are due. */
+/** Deletes whatever is buried: runs the drain at a time when every tombstone is due. */
 export async function drainGraves(): Promise<void> {
-  for (const row of await rowsOf('SELECT * FROM r2_tombstone ORDER BY kind DESC')) {
-    const key = String(row['object_key']);
-    if (row['kind'] === 'mpu') {
-      await env.BUCKET.resumeMultipartUpload(key, String(row['r2_upload_id']))
-        .abort()
-        .catch(() => undefined);
-    } else if (row['kind'] === 'key') {
-      await env.BUCKET.delete(key);
-    } else {
-      const { objects } = await env.BUCKET.list({ prefix: key });
-      await env.BUCKET.delete(objects.map((object) => object.key));
-    }
+  const { clock, housekeeping } = openTestRegistry();
+  clock.advance(365 * DAY_MS);
+  const { failures } = await housekeeping.drainTombstones();
+  if (failures.length > 0) {
+    throw new AggregateError(failures, 'the drain failed');
   }
-  await env.DB.exec('DELETE FROM r2_tombstone');
 }
 
 /** Forgets every upload, blob and object, so that what is checked next is only what comes next. */

@@ -120,22 +120,61 @@ type Cancelled = { uploadId: string; onlyClaim: string | null };
 const isCancelled = (p: Parameters<Cancelled>): SQL =>
   sql`u.uuid = ${p.uploadId} AND (${p.onlyClaim} IS NULL OR u.claim_token = ${p.onlyClaim})`;
 
-/** Buries everything that an upload may have in R2: its multipart, its object, its tails. */
-export const buryCancelledUploadStatement = defineStatement<Cancelled & Burial>(
-  (p) => sql`
+/** Buries everything that uploads may have in R2: their multiparts, their objects, their tails. */
+const buryUploads = (p: Parameters<Burial>, isEnding: SQL): SQL => sql`
     INSERT INTO ${r2Tombstone} (object_key, kind, r2_upload_id, not_before_ms, created_ms)
     SELECT u.object_key, 'mpu', u.r2_upload_id, ${p.dueMs}, ${p.nowMs} FROM ${blobUpload} u
-    WHERE ${isCancelled(p)} AND u.r2_upload_id IS NOT NULL
+    WHERE ${isEnding} AND u.r2_upload_id IS NOT NULL
     UNION ALL
     SELECT u.object_key, 'key', NULL, ${p.dueMs}, ${p.nowMs} FROM ${blobUpload} u
-    WHERE ${isCancelled(p)}
+    WHERE ${isEnding}
     UNION ALL
     SELECT 'uploads/' || u.uuid || '/', 'prefix', NULL, ${p.dueMs}, ${p.nowMs}
-    FROM ${blobUpload} u WHERE ${isCancelled(p)}
-    ON CONFLICT DO NOTHING`,
+    FROM ${blobUpload} u WHERE ${isEnding}
+    ON CONFLICT DO NOTHING`;
+
+/** Buries what a cancelled upload has in R2; stands before the statement that takes its row. */
+export const buryCancelledUploadStatement = defineStatement<Cancelled & Burial>((p) =>
+  buryUploads(p, isCancelled(p)),
 );
 
 /** Takes the row of a cancelled upload; it comes back to tell that it was there. */
 export const deleteCancelledUploadStatement = defineStatement<Cancelled, { uploadId: string }>(
   (p) => sql`DELETE FROM ${blobUpload} AS u WHERE ${isCancelled(p)} RETURNING uuid AS uploadId`,
+);
+
+/**
+ * Which uploads are stale: untouched since `idleSinceMs`, or begun before `begunBeforeMs` however
+ * busy, and held by nobody. The two times stand in an OR of two indexes.
+ */
+type Stale = { idleSinceMs: number; begunBeforeMs: number; nowMs: number };
+const isStale = (p: Parameters<Stale>): SQL =>
+  sql`(u.updated_ms <= ${p.idleSinceMs} OR u.created_ms <= ${p.begunBeforeMs})
+      AND (u.claim_until_ms IS NULL OR u.claim_until_ms < ${p.nowMs})`;
+
+/** Some stale uploads. */
+export const staleUploadsStatement = defineStatement<
+  Stale & { limit: number },
+  { uploadId: string }
+>(
+  (p) => sql`
+    SELECT u.uuid AS uploadId FROM ${blobUpload} u WHERE ${isStale(p)} LIMIT ${p.limit}`,
+);
+
+/** Those of a JSON list of uploads that are stale still. */
+const isListedAndStale = (p: Parameters<Stale & { uploadIds: string }>): SQL =>
+  sql`u.uuid IN (SELECT value FROM json_each(${p.uploadIds})) AND ${isStale(p)}`;
+
+/** Buries what stale uploads have in R2; stands before the statement that takes their rows. */
+export const buryStaleUploadsStatement = defineStatement<Stale & Burial & { uploadIds: string }>(
+  (p) => buryUploads(p, isListedAndStale(p)),
+);
+
+/** Takes the rows of stale uploads; they come back to tell which were taken. */
+export const deleteStaleUploadsStatement = defineStatement<
+  Stale & { uploadIds: string },
+  { uploadId: string }
+>(
+  (p) => sql`
+    DELETE FROM ${blobUpload} AS u WHERE ${isListedAndStale(p)} RETURNING uuid AS uploadId`,
 );

@@ -59,7 +59,16 @@ export interface BlobStore {
   ): Promise<UploadedPart>;
   /** Puts the parts together and gives the object's size. Throws `Multipart{Gone,Broken}`. */
   completeMultipart(key: string, uploadId: string, parts: readonly UploadedPart[]): Promise<number>;
+  /** Gives a multipart upload up; one that is gone already is as good. */
+  abortMultipart(key: string, uploadId: string): Promise<void>;
+  /** Deletes objects, {@link DELETE_KEYS_MAX} at most; those that are not there are as good. */
+  delete(keys: readonly string[]): Promise<void>;
+  /** Some keys that begin with the prefix, {@link DELETE_KEYS_MAX} at most; none: there are none. */
+  list(prefix: string): Promise<readonly string[]>;
 }
+
+/** R2 lists and deletes so many objects by one call. */
+export const DELETE_KEYS_MAX = 1000;
 
 /** Opens the bucket for one request. */
 export function openBlobStore(bucket: R2Bucket, meter: Meter): BlobStore {
@@ -98,6 +107,25 @@ export function openBlobStore(bucket: R2Bucket, meter: Meter): BlobStore {
         bucket.resumeMultipartUpload(key, uploadId).complete([...parts]),
       );
       return object.size;
+    },
+    async abortMultipart(key, uploadId) {
+      meter.add('r2Deletes');
+      try {
+        await translated(() => bucket.resumeMultipartUpload(key, uploadId).abort());
+      } catch (error) {
+        if (!(error instanceof MultipartGone)) {
+          throw error;
+        }
+      }
+    },
+    async delete(keys) {
+      meter.add('r2Deletes');
+      await bucket.delete([...keys]);
+    },
+    async list(prefix) {
+      meter.add('r2Writes');
+      const { objects } = await bucket.list({ prefix, limit: DELETE_KEYS_MAX });
+      return objects.map(({ key }) => key);
     },
   };
 }

@@ -1,0 +1,37 @@
+import type { Housekeeping } from '../registry/index.ts';
+
+/** One kind of clearing up: a bounded piece of work that the next run goes on with. */
+export interface Job {
+  /** Its name in the log, and of the lease that keeps two runs of it apart. */
+  readonly name: string;
+  /** Does the work and gives the figures for the log. */
+  run(housekeeping: Housekeeping): Promise<Readonly<Record<string, number>>>;
+}
+
+const drainTombstones: Job = {
+  name: 'drain-tombstones',
+  async run(housekeeping) {
+    const { taken, removed, failures } = await housekeeping.drainTombstones();
+    if (failures.length > 0) {
+      throw new AggregateError(failures, `${taken - removed} of ${taken} tombstones remain`);
+    }
+    return { taken, removed };
+  },
+};
+
+const expireUploads: Job = {
+  name: 'expire-uploads',
+  async run(housekeeping) {
+    return { expired: await housekeeping.expireUploads() };
+  },
+};
+
+/**
+ * Which jobs each cron expression starts, in order. The expressions are those of the triggers in
+ * `wrangler.toml`; a test compares the two.
+ */
+export const SCHEDULE: ReadonlyMap<string, readonly Job[]> = new Map([
+  ['*/5 * * * *', [drainTombstones]],
+  // Off the full hour, when everybody's jobs start.
+  ['17 * * * *', [expireUploads]],
+]);
