@@ -6,11 +6,11 @@ import { Batch } from '../../storage/d1/batch.ts';
 import {
   availableManifestStatement,
   manifestByDigestStatement,
+  manifestByIdStatement,
   visiblyAvailableManifestStatement,
 } from '../../storage/d1/manifests.ts';
 import type { StoredManifest } from '../../storage/d1/rows.ts';
 import type { Statement } from '../../storage/d1/statement.ts';
-import { manifestOfTagStatement } from '../../storage/d1/tags.ts';
 import type { RegistryDeps } from '../deps.ts';
 import type { ManifestReads } from '../interface.ts';
 import { addTempTag, type Reach } from '../tags/temporary.ts';
@@ -31,8 +31,9 @@ const SELECT_BY_REACH = {
 export function createManifestLookups(deps: RegistryDeps): Lookups {
   const { database, clock, ids } = deps;
   return {
-    async getManifestForTag(tag) {
-      const stored = await database.firstAnywhere(manifestOfTagStatement({ tagId: tag.id }));
+    async getManifestForTag({ manifest: { id: manifestId } }) {
+      // A tag's row never points elsewhere, and may be collected before its manifest is.
+      const stored = await database.firstAnywhere(manifestByIdStatement({ manifestId }));
       return stored && loadManifest(stored, deps);
     },
 

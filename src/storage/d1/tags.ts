@@ -3,17 +3,7 @@ import { sql } from 'drizzle-orm';
 import type { ShallowTag, Tag } from '../../model/datatypes.ts';
 import type { TagName } from '../../model/names.ts';
 import { isAlive } from './conditions.ts';
-import {
-  type ManifestBodyRow,
-  type ManifestRow,
-  type StoredManifest,
-  type TagRow,
-  manifestBodyColumns,
-  manifestColumns,
-  tagColumns,
-  toStoredManifest,
-  toTag,
-} from './rows.ts';
+import { type TagRow, manifestColumns, tagColumns, toTag } from './rows.ts';
 import { manifest } from './schema/manifests.ts';
 import { tag } from './schema/tags.ts';
 import { defineStatement } from './statement.ts';
@@ -99,18 +89,6 @@ export const tagPageStatement = defineStatement<
       AND t.hidden = 0 AND ${isAlive('t', p.nowMs)}
     ORDER BY t.name LIMIT ${p.limit}`,
   ({ tagId, tagName, endMs }) => ({ tag: { id: tagId, name: tagName as TagName }, endMs }),
-);
-
-/** The manifest that a tag row points to, whatever the row's liveness. */
-export const manifestOfTagStatement = defineStatement<
-  { tagId: number },
-  ManifestRow & ManifestBodyRow,
-  StoredManifest
->(
-  (p) => sql`
-    SELECT ${manifestColumns}, ${manifestBodyColumns}
-    FROM ${tag} t CROSS JOIN ${manifest} m ON m.id = t.manifest_id WHERE t.id = ${p.tagId}`,
-  toStoredManifest,
 );
 
 /** The first by name of a manifest's alive visible immutable tags. */

@@ -125,6 +125,16 @@ describe('a manifest by its tag', () => {
       expect(found).toMatchObject(tag.manifest);
     }
   });
+
+  it('is given for its tag for as long as it is there itself', async ({ expect }) => {
+    const { registry, ...stage } = await openStage();
+    const image = await stage.image();
+    const { tag } = await stage.push('v1', image);
+    await execute('DELETE FROM tag WHERE id = ?', tag.id);
+    expect((await registry.getManifestForTag(tag))?.bytes).toEqual(image.bytes);
+    await execute('DELETE FROM manifest WHERE id = ?', tag.manifest.id);
+    expect(await registry.getManifestForTag(tag)).toBeNull();
+  });
 });
 
 describe('a temporary tag', () => {
