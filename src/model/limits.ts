@@ -60,6 +60,8 @@ export const TIME_MACHINE_WINDOW_SEC_DEFAULT = 1_209_600;
 
 export const TAG_PAGE_SIZE_DEFAULT = 100;
 export const TAG_PAGE_SIZE_MAX = 1000;
+/** Each repository asked for when its last tag was started is a probe of its own. */
+export const MOST_RECENT_REPOSITORIES_MAX = 100;
 
 /** How long a deletion may be missed by a location that another one was asked in. */
 export const ANSWER_TTL_SEC_DEFAULT = 60;

@@ -77,7 +77,10 @@ export interface NamespaceReads {
 }
 
 export interface TagReads {
-  /** The alive visible tag whose name comes first in `tagNames`, or null if none is alive. */
+  /**
+   * The alive visible tag whose name comes first in `tagNames`, of which there is at least one, or
+   * null if none is alive.
+   */
   findMatchingTag(repository: RepositoryRef, tagNames: readonly string[]): Promise<Tag | null>;
   /** The alive visible tag that was started last, or null. */
   getMostRecentTag(repository: RepositoryRef): Promise<Tag | null>;

@@ -2,6 +2,7 @@ import { sql } from 'drizzle-orm';
 
 import type { ShallowTag, Tag } from '../../model/datatypes.ts';
 import type { TagName } from '../../model/names.ts';
+import type { EpochMs } from '../../model/time.ts';
 import { isAlive } from './conditions.ts';
 import { type TagRow, manifestColumns, tagColumns, toTag } from './rows.ts';
 import { manifest } from './schema/manifests.ts';
@@ -18,6 +19,51 @@ export const aliveTagStatement = defineStatement<TagSlot & { nowMs: number }, Ta
     WHERE t.repository_id = ${p.repositoryId} AND t.name = ${p.tagName}
       AND t.hidden = 0 AND ${isAlive('t', p.nowMs)}`,
   toTag,
+);
+
+/** Of the names of a JSON list, the alive visible tag of the first that has one. */
+export const firstAliveTagStatement = defineStatement<
+  { repositoryId: number; tagNames: string; nowMs: number },
+  TagRow,
+  Tag
+>(
+  (p) => sql`
+    SELECT ${tagColumns}, ${manifestColumns}
+    FROM (
+      SELECT held.* FROM json_each(${p.tagNames}) named
+        CROSS JOIN ${tag} held INDEXED BY tag_current_name
+          ON held.repository_id = ${p.repositoryId} AND held.name = named.value
+      WHERE held.hidden = 0 AND ${isAlive('held', p.nowMs)}
+      ORDER BY named.key LIMIT 1) t
+      CROSS JOIN ${manifest} m ON m.id = t.manifest_id`,
+  toTag,
+);
+
+/** The alive visible tag that was started last. */
+export const mostRecentTagStatement = defineStatement<
+  { repositoryId: number; nowMs: number },
+  TagRow,
+  Tag
+>(
+  (p) => sql`
+    SELECT ${tagColumns}, ${manifestColumns}
+    FROM ${tag} t INDEXED BY tag_current_history CROSS JOIN ${manifest} m ON m.id = t.manifest_id
+    WHERE t.repository_id = ${p.repositoryId} AND t.hidden = 0 AND ${isAlive('t', p.nowMs)}
+    ORDER BY t.lifetime_start_ms DESC, t.name, t.id DESC LIMIT 1`,
+  toTag,
+);
+
+/** For each repository of a JSON list of ids, when its last alive visible tag was started. */
+export const mostRecentStartsStatement = defineStatement<
+  { repositoryIds: string; nowMs: number },
+  { repositoryId: number; startMs: EpochMs | null }
+>(
+  (p) => sql`
+    SELECT named.value AS repositoryId, (
+      SELECT t.lifetime_start_ms FROM ${tag} t INDEXED BY tag_current_history
+      WHERE t.repository_id = named.value AND t.hidden = 0 AND ${isAlive('t', p.nowMs)}
+      ORDER BY t.lifetime_start_ms DESC LIMIT 1) AS startMs
+    FROM json_each(${p.repositoryIds}) named`,
 );
 
 /** The newest visible generation of a name, alive or ended: no row of the name has a higher id. */
@@ -76,9 +122,11 @@ export interface TagPageRow {
   readonly endMs: number | null;
 }
 
+type TagPageValues = { repositoryId: number; afterName: string; limit: number; nowMs: number };
+
 /** Alive visible tags with names after `afterName`, in byte order of their names. */
 export const tagPageStatement = defineStatement<
-  { repositoryId: number; afterName: string; limit: number; nowMs: number },
+  TagPageValues,
   { tagId: number; tagName: string; endMs: number | null },
   TagPageRow
 >(
@@ -89,6 +137,28 @@ export const tagPageStatement = defineStatement<
       AND t.hidden = 0 AND ${isAlive('t', p.nowMs)}
     ORDER BY t.name LIMIT ${p.limit}`,
   ({ tagId, tagName, endMs }) => ({ tag: { id: tagId, name: tagName as TagName }, endMs }),
+);
+
+/** The same tags whole, with their manifests. */
+export const tagsStatement = defineStatement<TagPageValues, TagRow, Tag>(
+  (p) => sql`
+    SELECT ${tagColumns}, ${manifestColumns}
+    FROM ${tag} t INDEXED BY tag_current_name CROSS JOIN ${manifest} m ON m.id = t.manifest_id
+    WHERE t.repository_id = ${p.repositoryId} AND t.name > ${p.afterName}
+      AND t.hidden = 0 AND ${isAlive('t', p.nowMs)}
+    ORDER BY t.name LIMIT ${p.limit}`,
+  toTag,
+);
+
+/** The names of a manifest's own alive visible tags, in byte order. */
+export const tagNamesOfManifestStatement = defineStatement<
+  { manifestId: number; limit: number; nowMs: number },
+  { tagName: string }
+>(
+  (p) => sql`
+    SELECT t.name AS tagName FROM ${tag} t INDEXED BY tag_manifest
+    WHERE t.manifest_id = ${p.manifestId} AND t.hidden = 0 AND ${isAlive('t', p.nowMs)}
+    ORDER BY t.name LIMIT ${p.limit}`,
 );
 
 /** The first by name of a manifest's alive visible immutable tags. */
