@@ -23,6 +23,8 @@ export interface RegistryErrorDetails {
     readonly operation: 'overwrite' | 'delete' | 'set expiration on';
     readonly repositoryId: number;
   };
+  /** A filter or a cursor of the tag history is none. */
+  InvalidFilter: { readonly parameter: 'filterTagName' | 'cursor' };
   /** The bytes are not a manifest that this registry stores; `reason` says what is wrong. */
   ManifestInvalid: { readonly reason: string };
   /** The manifest's media type is none of the four that are stored. */
@@ -62,6 +64,10 @@ const MESSAGES: { [Code in RegistryErrorCode]: (detail: RegistryErrorDetails[Cod
     'a tag name has 1 to 128 letters, digits, dots, dashes and underscores, ' +
     'and starts with neither dot nor dash',
   TagImmutable: ({ tagName, operation }) => `Cannot ${operation} immutable tag '${tagName}'`,
+  InvalidFilter: ({ parameter }) =>
+    parameter === 'cursor'
+      ? 'the cursor is not one that a page of the history gave'
+      : "a filter of tag names is 'eq:<name>' or 'like:<text>'",
   ManifestInvalid: ({ reason }) => `manifest invalid: ${reason}`,
   ManifestTypeUnsupported: ({ mediaType }) => `manifests of type '${mediaType}' are not accepted`,
   ManifestTooLarge: ({ maxBytes }) => `a manifest may have at most ${maxBytes} bytes`,

@@ -60,6 +60,7 @@ export const TIME_MACHINE_WINDOW_SEC_DEFAULT = 1_209_600;
 
 export const TAG_PAGE_SIZE_DEFAULT = 100;
 export const TAG_PAGE_SIZE_MAX = 1000;
+export const HISTORY_PAGE_SIZE_DEFAULT = 100;
 /** Each repository asked for when its last tag was started is a probe of its own. */
 export const MOST_RECENT_REPOSITORIES_MAX = 100;
 

@@ -19,6 +19,7 @@ import {
   createRepositoryReads,
 } from './repositories.ts';
 import { createPullPath } from './resolve.ts';
+import { createTagHistory } from './tags/history.ts';
 import { createTagReads } from './tags/reads.ts';
 import { createTagWrites } from './tags/writes.ts';
 import { createBlobUploads } from './uploads/sessions.ts';
@@ -35,6 +36,7 @@ export function createRegistry(deps: RegistryDeps) {
   return {
     ...createRepositoryReads(deps),
     ...createTagReads(deps),
+    ...createTagHistory(deps),
     ...createTagWrites(deps),
     ...createManifestLookups(deps),
     ...createManifestWrites(deps),

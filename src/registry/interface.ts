@@ -107,9 +107,15 @@ export interface TagReads {
   /** Every alive visible tag, in ascending byte order of the names. Heavy. */
   listAllActiveRepositoryTags(repository: RepositoryRef): Promise<readonly Tag[]>;
   /**
-   * Every generation of every visible tag, newest start first, then by name. `page` counts from 1;
+   * Every generation of every visible tag, newest start first, then by name, newest id first;
+   * `activeTagsOnly` keeps those that are alive. A page has 100 unless `size` says otherwise.
    * `filterTagName` is `eq:<name>` or `like:<text>`, the latter without regard to ASCII case;
-   * `sinceMs` keeps what started or ends after it. Errors: InvalidFilter.
+   * `sinceMs` keeps what started or ends after it. Filters add up.
+   *
+   * `page` counts from 1, from the start or from `cursor`. A page that is not the last gives the
+   * cursor of the next, at which no generation is missed or given twice when others are made
+   * meanwhile. It costs the same at any depth; a page by number also reads all that is before it.
+   * Errors: InvalidFilter.
    */
   listRepositoryTagHistory(
     repository: RepositoryRef,

@@ -82,6 +82,8 @@ export function toOciError(error: AnyRegistryError): OciError {
           detail: { digest },
         })),
       );
+    case 'InvalidFilter':
+      return new OciError(400, { code: 'UNSUPPORTED', message });
     case 'DigestMismatch':
       return new OciError(400, { code: 'DIGEST_INVALID', message });
     case 'RetargetFailed':

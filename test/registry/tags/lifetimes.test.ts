@@ -56,10 +56,19 @@ describe('a tag', () => {
     for (const name of ['a', 'b', 'a']) {
       await stage.push(name, await stage.image());
     }
+    const before = await registry.listRepositoryTagHistory(repository);
     await registry.deleteTag(repository, 'a');
     await registry.deleteTag(repository, 'b');
+    const after = await registry.listRepositoryTagHistory(repository);
+    expect(after.items.map(({ id }) => id)).toEqual(before.items.map(({ id }) => id));
+    expect(after.items.map(({ lifetimeEndMs }) => lifetimeEndMs)).toEqual(
+      Array.from({ length: 3 }, () => START_MS),
+    );
     expect(await select('SELECT name FROM tag ORDER BY id')).toHaveLength(3);
     expect(await stage.names()).toEqual([]);
+    expect(await registry.listAllActiveRepositoryTags(repository)).toEqual([]);
+    const active = { activeTagsOnly: true };
+    expect((await registry.listRepositoryTagHistory(repository, active)).items).toEqual([]);
     expect(await findViolations()).toEqual([]);
   });
 
@@ -89,8 +98,19 @@ describe('a tag', () => {
       await stage.image({ labels: { 'quay.expires-after': '1h' } }),
     );
     const name = { namespace: repository.namespaceName, repository: repository.name };
+    const historyOf = async (options: object) =>
+      (await registry.listRepositoryTagHistory(repository, options)).items;
+    const sinceMs = START_MS;
     const answers = async () => [
       (await registry.getRepoTag(repository, 'v1')) !== null,
+      (await registry.findMatchingTag(repository, ['v1'])) !== null,
+      (await registry.getMostRecentTag(repository)) !== null,
+      (await registry.getMostRecentTagLifetimeStart([repository])).size === 1,
+      (await registry.listAllActiveRepositoryTags(repository)).length === 1,
+      (await registry.tagNamesForManifest(manifest, null)).length === 1,
+      (await historyOf({ activeTagsOnly: true })).length === 1,
+      (await historyOf({ activeTagsOnly: true, specificTagName: 'v1' })).length === 1,
+      (await historyOf({ activeTagsOnly: true, sinceMs })).length === 1,
       !(await registry.hasExpiredTag(repository, 'v1')),
       (await stage.names()).length === 1,
       (await registry.lookupCachedActiveRepositoryTags(repository, null, 9)).items.length === 1,
@@ -108,10 +128,15 @@ describe('a tag', () => {
     expect(new Set(await answers())).toEqual(new Set([false]));
     expect(await registry.deleteTag(repository, 'v1')).toBeNull();
     expect(await registry.deleteTagsForManifest(manifest)).toMatchObject({ tags: [] });
-    // I20: nothing of this was written down.
+    // I20: nothing of this was written down, and the sweep changes no answer.
     expect(await stage.generations('v1')).toMatchObject([
       { is_current: 1, lifetime_end_ms: START_MS + HOUR_MS },
     ]);
+    const before = await historyOf({});
+    await execute('UPDATE tag SET is_current = 0');
+    expect(new Set(await answers())).toEqual(new Set([false]));
+    expect(await historyOf({})).toEqual(before);
+    expect(await historyOf({ sinceMs })).toEqual(before);
   });
 
   it('I5: that passed its end keeps that end when its name is used again', async ({ expect }) => {
@@ -161,6 +186,12 @@ describe('any operation', () => {
       pushByDigest: () => registry.createManifestWithTempTag(repository, image, 60),
       getRepoTag: () => registry.getRepoTag(repository, 'v1'),
       hasExpiredTag: () => registry.hasExpiredTag(repository, 'v1'),
+      findMatchingTag: () => registry.findMatchingTag(repository, ['v1']),
+      getMostRecentTag: () => registry.getMostRecentTag(repository),
+      mostRecentStart: () => registry.getMostRecentTagLifetimeStart([repository]),
+      listAll: () => registry.listAllActiveRepositoryTags(repository),
+      history: () => registry.listRepositoryTagHistory(repository),
+      tagNamesForManifest: () => registry.tagNamesForManifest(manifest, null),
       page: () => registry.lookupActiveRepositoryTags(repository, null, 9),
       cachedPage: () => registry.lookupCachedActiveRepositoryTags(repository, null, 9),
       lookup: () => registry.lookupManifestByDigest(repository, digest, { requireAvailable: true }),

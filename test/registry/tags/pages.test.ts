@@ -19,6 +19,12 @@ async function cachedNames(
   return page.items.map(({ name }) => name);
 }
 
+/** A way to ask for the history of each statement that there is for it. */
+const HISTORIES = [{}, { specificTagName: 'v1' }, { sinceMs: 0 }].flatMap((options) => [
+  options,
+  { ...options, activeTagsOnly: true },
+]);
+
 describe('a page of tags', () => {
   it('scenario 6 (tags), I16: follows the one before it, and together they have every name once', async ({
     expect,
@@ -47,9 +53,11 @@ describe('a page of tags', () => {
     expect(names).toHaveLength(501);
     // UTF-16 order is byte order for ASCII.
     expect(names).toEqual(all.toSorted());
+    const whole = await stage.registry.listAllActiveRepositoryTags(stage.repository);
+    expect(whole.map(({ name }) => name)).toEqual(names);
   });
 
-  it('knows whether there is more, and starts after a name that need not exist', async ({
+  it('scenario 64 (tags): knows whether there is more, and starts after a name that need not exist', async ({
     expect,
   }) => {
     const { registry, repository, ...stage } = await openStage();
@@ -80,6 +88,15 @@ describe('a page of tags', () => {
     expect(await stage.names()).toEqual([]);
     expect(await cachedNames({ registry, repository, ...stage })).toEqual([]);
     expect(await registry.getRepoTag(repository, 'v1')).toBeNull();
+    expect(await registry.findMatchingTag(repository, ['v1'])).toBeNull();
+    expect(await registry.getMostRecentTag(repository)).toBeNull();
+    expect(await registry.getMostRecentTagLifetimeStart([repository])).toEqual(new Map());
+    expect(await registry.listAllActiveRepositoryTags(repository)).toEqual([]);
+    expect(await registry.tagNamesForManifest(manifest, null)).toEqual([]);
+    for (const options of HISTORIES) {
+      const { items } = await registry.listRepositoryTagHistory(repository, options);
+      expect(items, JSON.stringify(options)).toEqual([]);
+    }
     expect(await registry.hasExpiredTag(repository, 'v1')).toBe(false);
     expect(await registry.deleteTag(repository, 'v1')).toBeNull();
     expect(await registry.deleteTagsForManifest(manifest)).toMatchObject({
