@@ -58,6 +58,9 @@ export const AVAILABLE_TEMP_TAG_SEC = 300;
 /** The time machine's window of a namespace that never chose one: two weeks. */
 export const TIME_MACHINE_WINDOW_SEC_DEFAULT = 1_209_600;
 
+/** Who pulls a tag that ends within this time is told so: long enough to act on after a weekend. */
+export const TAG_END_WARNING_SEC = 259_200;
+
 export const TAG_PAGE_SIZE_DEFAULT = 100;
 export const TAG_PAGE_SIZE_MAX = 1000;
 export const HISTORY_PAGE_SIZE_DEFAULT = 100;

@@ -1,9 +1,10 @@
 import type { Bytes } from '../model/bytes.ts';
 import type { Blob, Page, ShallowTag, Tag } from '../model/datatypes.ts';
 import type { Digest } from '../model/digest.ts';
+import { TAG_END_WARNING_SEC } from '../model/limits.ts';
 import type { RepositoryName, TagName } from '../model/names.ts';
 import type { ManifestInfo, RepositoryRef } from '../model/references.ts';
-import { addSeconds, MS_PER_SECOND } from '../model/time.ts';
+import { addSeconds, type EpochMs, MS_PER_SECOND } from '../model/time.ts';
 import { renewLeaseStatement } from '../storage/d1/blobs.ts';
 import { lowerLeaseHintByNameStatement } from '../storage/d1/gc-hints.ts';
 import { repositoryTagsVersionStatement } from '../storage/d1/repositories.ts';
@@ -34,7 +35,10 @@ interface WithBytes {
  * in it. A nearby replica is asked; what it does not have is asked again on the primary.
  */
 export interface PullPath {
-  /** The alive visible tag of a name. `hasEnded`: there is none, but there was. */
+  /**
+   * The alive visible tag of a name. `endsSoonMs`: when it ends, if that is within 72 hours.
+   * `hasEnded`: there is none, but there was.
+   */
   resolveTag(
     name: RepositoryName,
     tagName: TagName,
@@ -43,6 +47,7 @@ export interface PullPath {
     readonly repository: RepositoryRef;
     readonly tag: Tag | null;
     readonly manifest: FoundManifest | null;
+    readonly endsSoonMs: EpochMs | null;
     readonly hasEnded: boolean;
   } | null>;
   /** The manifest of a digest, if any alive tag holds it, itself or by an index. */
@@ -97,7 +102,8 @@ export function createPullPath(deps: RegistryDeps): PullPath {
       }
       const { repository, found, hasEnded } = row;
       const manifest = found && (await load(found.manifest, { withBytes, deps }));
-      return { repository, tag: manifest && (found?.tag ?? null), manifest, hasEnded };
+      const tag = manifest && (found?.tag ?? null);
+      return { repository, tag, manifest, endsSoonMs: tag && endsSoonMs(tag, nowMs), hasEnded };
     },
 
     async resolveManifest(name, digest, { withBytes }) {
@@ -143,6 +149,12 @@ export function createPullPath(deps: RegistryDeps): PullPath {
       return resolved[0] ?? null;
     },
   };
+}
+
+/** When the tag ends, if it does so within the time that a puller is warned of. */
+function endsSoonMs({ lifetimeEndMs }: Tag, nowMs: EpochMs): EpochMs | null {
+  const isSoon = lifetimeEndMs !== null && lifetimeEndMs <= addSeconds(nowMs, TAG_END_WARNING_SEC);
+  return isSoon ? lifetimeEndMs : null;
 }
 
 async function load(

@@ -1,6 +1,7 @@
 import type { ContentfulStatusCode } from 'hono/utils/http-status';
 
 import type { AnyRegistryError } from '../../model/errors.ts';
+import { formatRfc3339 } from '../../model/rfc3339.ts';
 
 /** The distribution-spec's error codes, and the two that its implementations use for 5xx. */
 export type OciErrorCode =
@@ -102,15 +103,17 @@ export function toOciError(error: AnyRegistryError): OciError {
       });
     case 'BodyLength':
       return new OciError(400, { code: 'SIZE_INVALID', message });
-    case 'BlobInUse':
+    case 'BlobInUse': {
+      const { manifestDigest, restorableUntilMs } = error.detail;
       return denied(405, {
         message,
         detail: {
           reason: 'BLOB_IN_USE',
-          manifest: error.detail.manifestDigest,
-          restorableUntil: toRfc3339(error.detail.restorableUntilMs),
+          manifest: manifestDigest,
+          restorableUntil: restorableUntilMs === null ? null : formatRfc3339(restorableUntilMs),
         },
       });
+    }
     case 'UnknownLocation':
       return new OciError(400, { code: 'BLOB_UPLOAD_INVALID', message });
     case 'Conflict':
@@ -131,8 +134,4 @@ export function denied(status: 403 | 405 | 409, refusal: Refusal): OciError {
 /** 400, 413 or 415 `MANIFEST_INVALID`. */
 function manifestInvalid(status: 400 | 413 | 415, refusal: Refusal): OciError {
   return new OciError(status, { code: 'MANIFEST_INVALID', ...refusal });
-}
-
-function toRfc3339(timeMs: number | null): string | null {
-  return timeMs === null ? null : new Date(timeMs).toISOString();
 }

@@ -5,7 +5,10 @@ import type { Bytes } from '../../model/bytes.ts';
 import type { Digest } from '../../model/digest.ts';
 import { RegistryError } from '../../model/errors.ts';
 import { MANIFEST_BYTES_MAX, TAGS_PER_PUSH_MAX } from '../../model/limits.ts';
-import type { RepositoryName } from '../../model/names.ts';
+import type { RepositoryName, TagName } from '../../model/names.ts';
+import { formatRfc3339 } from '../../model/rfc3339.ts';
+import type { EpochMs } from '../../model/time.ts';
+import type { FoundManifest } from '../../registry/resolve.ts';
 import { requireAccess } from '../auth/middleware.ts';
 import type { AppEnv, RequestScope } from '../scope.ts';
 import { conditionalHeaders, entityTag, isUnchanged } from './conditional.ts';
@@ -26,7 +29,7 @@ export async function getManifest(c: ManifestContext): Promise<Response> {
   const reference = parseReference(c.req.param('reference'));
   const withBytes = c.req.method !== 'HEAD';
   const found = await resolve(name, reference, { scope: c.var.scope, withBytes });
-  const { info, bytes } = found;
+  const { info, bytes } = found.manifest;
   const headers = {
     'Content-Type': info.mediaType,
     'Content-Length': String(info.sizeBytes),
@@ -34,6 +37,7 @@ export async function getManifest(c: ManifestContext): Promise<Response> {
     ETag: entityTag(info.digest),
     // Clients compute digests over what they receive; nothing between may change it.
     'Cache-Control': 'no-transform',
+    ...found.headers,
   };
   if (isUnchanged(c.req.header('If-None-Match'), info.digest)) {
     return c.body(null, 304, conditionalHeaders(headers));
@@ -41,11 +45,17 @@ export async function getManifest(c: ManifestContext): Promise<Response> {
   return bytes === null ? c.body(null, 200, headers) : c.body(bytes, 200, headers);
 }
 
+interface Pulled {
+  readonly manifest: FoundManifest;
+  /** What is said beside it. */
+  readonly headers: Readonly<Record<string, string>>;
+}
+
 async function resolve(
   name: RepositoryName,
   reference: Reference,
   { scope, withBytes }: { scope: RequestScope; withBytes: boolean },
-) {
+): Promise<Pulled> {
   if (reference.kind === 'digest') {
     const { digest } = reference;
     const resolved = await scope.operations.resolveManifest(name, digest, { withBytes });
@@ -55,7 +65,7 @@ async function resolve(
     if (resolved.manifest === null) {
       throw new RegistryError('ManifestNotFound', { digest });
     }
-    return resolved.manifest;
+    return { manifest: resolved.manifest, headers: {} };
   }
   const { tagName } = reference;
   const resolved = await scope.operations.resolveTag(name, tagName, { withBytes });
@@ -65,7 +75,14 @@ async function resolve(
   if (resolved.manifest === null) {
     throw resolved.hasEnded ? tagExpired(tagName) : new RegistryError('TagNotFound', { tagName });
   }
-  return resolved.manifest;
+  return { manifest: resolved.manifest, headers: warnOfEnd(tagName, resolved.endsSoonMs) };
+}
+
+/** Tells who pulls a tag that it will not be there for long. */
+function warnOfEnd(tagName: TagName, endsSoonMs: EpochMs | null): Record<string, string> {
+  return endsSoonMs === null
+    ? {}
+    : { Warning: `299 - "tag '${tagName}' ends at ${formatRfc3339(endsSoonMs)}"` };
 }
 
 function tagExpired(tagName: string): OciError {
