@@ -4,31 +4,26 @@ import {
   type ManifestLabel,
   manifestLabels,
 } from '../../image/labels.ts';
-import { isIndexMediaType } from '../../image/media-types.ts';
 import type { ParsedManifest } from '../../image/parsed-manifest.ts';
 import type { Tag } from '../../model/datatypes.ts';
 import { EMPTY_BLOB_DIGEST } from '../../model/empty-blob.ts';
-import { RegistryError } from '../../model/errors.ts';
-import {
-  type ManifestInfo,
-  REPOSITORY_STATES,
-  type RepositoryRef,
-} from '../../model/references.ts';
+import type { ManifestInfo, RepositoryRef } from '../../model/references.ts';
 import type { EpochMs } from '../../model/time.ts';
 import { assertManifestPresentStatement } from '../../storage/d1/assertions.ts';
-import { Batch, type BatchResults } from '../../storage/d1/batch.ts';
-import { AssertionFailed } from '../../storage/d1/errors.ts';
-import {
-  type ActingLabels,
-  manifestInfoByDigestStatement,
-  NO_ACTING_LABELS,
-} from '../../storage/d1/manifests.ts';
+import { Batch } from '../../storage/d1/batch.ts';
+import { type ActingLabels, manifestInfoByDigestStatement } from '../../storage/d1/manifests.ts';
 import { newestGenerationsStatement } from '../../storage/d1/tags.ts';
 import { ensureEmptyBlob } from '../blobs.ts';
 import type { RegistryDeps } from '../deps.ts';
-import { LostRace, retryWrite } from '../retry-write.ts';
+import { retryWrite } from '../retry-write.ts';
 import { generationTraits } from '../tags/lifetime.ts';
-import { addRetarget, addRetargetAssertions, type Retarget } from '../tags/retarget.ts';
+import { findGenerationsMade, liveScope } from '../tags/retarget-context.ts';
+import {
+  addRetarget,
+  addRetargetAssertions,
+  type Retarget,
+  runRetarget,
+} from '../tags/retarget.ts';
 import { addTempTag } from '../tags/temporary.ts';
 import { storeLargeBody } from './body.ts';
 import { type PushContext, readPushContext } from './push-context.ts';
@@ -77,22 +72,15 @@ export async function pushManifest(push: Push, deps: RegistryDeps): Promise<Push
 
 /** If an attempt whose answer was lost did what it should, what it did. */
 function findEarlierAttempt(
-  { parsed, hold }: Push,
+  { parsed: { digest }, hold }: Push,
   { context, before }: { context: PushContext; before: PushContext },
 ): Pushed | null {
   if (hold.kind === 'temporary' || context.existing === null) {
     return null;
   }
-  const tags = hold.tagNames
-    .map((tagName) => context.newest.get(tagName))
-    .filter((tag) => tag !== undefined);
-  const isDone =
-    tags.length === hold.tagNames.length &&
-    tags.every(
-      ({ id, name, manifestDigest }) =>
-        manifestDigest === parsed.digest && id > (before.newest.get(name)?.id ?? 0),
-    );
-  return isDone ? { manifest: context.existing, tags, created: before.existing === null } : null;
+  const { tagNames } = hold;
+  const tags = findGenerationsMade({ tagNames, digest, reversion: false }, { context, before });
+  return tags && { manifest: context.existing, tags, created: before.existing === null };
 }
 
 interface Grounds {
@@ -102,10 +90,8 @@ interface Grounds {
 
 async function attempt(push: Push, { context, deps }: Grounds): Promise<Pushed> {
   const { repository, parsed, hold, nowMs } = push;
-  const { scope, existing } = context;
-  if (scope === null || scope.repositoryState === REPOSITORY_STATES.markedForDeletion) {
-    throw new RegistryError('RetargetFailed', { reason: 'repository-gone' });
-  }
+  const scope = liveScope(context);
+  const { existing } = context;
   const fresh = existing === null ? await prepare(push, { context, deps }) : null;
   const key = { repositoryId: repository.id, digest: parsed.digest };
   const batch = new Batch();
@@ -130,7 +116,7 @@ async function attempt(push: Push, { context, deps }: Grounds): Promise<Pushed> 
   const generations = batch.add(
     newestGenerationsStatement({ repositoryId, tagNames: JSON.stringify(tagNames) }),
   );
-  const results = await runRefusing(batch, { push, context, deps });
+  const results = await runRetarget(batch, moves, { newest: context.newest, deps });
   const manifest = results.firstOf(stored);
   const tags = results.rowsOf(generations);
   if (manifest === null || tags.length !== tagNames.length) {
@@ -179,9 +165,7 @@ function toRetarget(
       tagName,
       nowMs,
       own: fresh === null ? context.ownLabels : actingLabelsOf(fresh.labels),
-      children: [...context.children.values()].map((child) =>
-        isIndexMediaType(child.mediaType) ? NO_ACTING_LABELS : child,
-      ),
+      children: [...context.children.values()],
       policies: context.policies,
     },
     deps.settings,
@@ -199,45 +183,4 @@ function toRetarget(
 function actingLabelsOf(labels: readonly ManifestLabel[]): ActingLabels {
   const valueOf = (key: string) => labels.find((label) => label.key === key)?.value ?? null;
   return { expiresAfter: valueOf(EXPIRES_AFTER_LABEL), immutable: valueOf(IMMUTABLE_LABEL) };
-}
-
-/** Runs the batch; an assertion that tells of a refusal, not of a lost race, is that refusal. */
-async function runRefusing(
-  batch: Batch,
-  { push, context, deps }: Grounds & { push: Push },
-): Promise<BatchResults> {
-  try {
-    return await batch.run(deps.database.primary);
-  } catch (error) {
-    if (!(error instanceof AssertionFailed)) {
-      throw error;
-    }
-    switch (error.assertion) {
-      case 'tag_immutable':
-        throw tagImmutable(push, context) ?? new LostRace(error);
-      case 'repo_gone':
-        throw new RegistryError('RetargetFailed', { reason: 'repository-gone' });
-      case 'manifest_gone':
-      case 'blob_unknown':
-      case 'child_gone':
-      case 'retry':
-        throw error;
-    }
-  }
-}
-
-/** The refusal that names the locked tag; null if none was locked yet when the names were read. */
-function tagImmutable({ repository, hold, nowMs }: Push, { newest }: PushContext) {
-  const tagNames = hold.kind === 'tags' ? hold.tagNames : [];
-  const locked = tagNames.find((tagName) => {
-    const tag = newest.get(tagName);
-    return tag?.immutable && (tag.lifetimeEndMs === null || tag.lifetimeEndMs > nowMs);
-  });
-  return locked === undefined
-    ? null
-    : new RegistryError('TagImmutable', {
-        tagName: locked,
-        operation: 'overwrite',
-        repositoryId: repository.id,
-      });
 }

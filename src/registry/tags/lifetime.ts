@@ -5,8 +5,13 @@ import {
   isImmutableLabelValue,
   parseExpiresAfter,
 } from '../../image/labels.ts';
+import { isIndexMediaType } from '../../image/media-types.ts';
 import { MS_PER_SECOND } from '../../model/time.ts';
-import type { ActingLabels } from '../../storage/d1/manifests.ts';
+import {
+  type ActingLabels,
+  type ChildLabels,
+  NO_ACTING_LABELS,
+} from '../../storage/d1/manifests.ts';
 import type { ImmutabilityPolicy } from '../../storage/d1/policies.ts';
 import type { RegistrySettings } from '../settings.ts';
 import { locksTag } from './policies.ts';
@@ -23,8 +28,8 @@ export interface GenerationSource {
   readonly nowMs: number;
   /** The labels of the manifest itself. */
   readonly own: ActingLabels;
-  /** Those of each linked child; empty for a manifest that is no list. */
-  readonly children: readonly ActingLabels[];
+  /** The linked children with theirs; empty for a manifest that is no list. */
+  readonly children: readonly ChildLabels[];
   readonly policies: readonly ImmutabilityPolicy[];
 }
 
@@ -36,7 +41,11 @@ export function generationTraits(
   source: GenerationSource,
   settings: RegistrySettings,
 ): GenerationTraits {
-  const { tagName, nowMs, own, children, policies } = source;
+  const { tagName, nowMs, own, policies } = source;
+  // An index lends nothing to an index that lists it.
+  const children = source.children.map((child) =>
+    isIndexMediaType(child.mediaType) ? NO_ACTING_LABELS : child,
+  );
   const immutableValue = effectiveLabel(
     own.immutable,
     children.map((child) => child.immutable),

@@ -1,3 +1,5 @@
+import type { Tag } from '../../model/datatypes.ts';
+import { RegistryError } from '../../model/errors.ts';
 import { isSignatureTagName } from '../../model/names.ts';
 import {
   assertEpochsStatement,
@@ -6,7 +8,8 @@ import {
   assertTagMutableStatement,
   type LabelFingerprint,
 } from '../../storage/d1/assertions.ts';
-import type { Batch, BatchSlot } from '../../storage/d1/batch.ts';
+import type { Batch, BatchResults, BatchSlot } from '../../storage/d1/batch.ts';
+import { AssertionFailed } from '../../storage/d1/errors.ts';
 import { lowerHintOnRetargetStatement } from '../../storage/d1/gc-hints.ts';
 import type { WriteScope } from '../../storage/d1/policies.ts';
 import {
@@ -15,6 +18,8 @@ import {
   insertTagStatement,
   raiseTagsGenerationStatement,
 } from '../../storage/d1/tag-lifetimes.ts';
+import type { RegistryDeps } from '../deps.ts';
+import { LostRace } from '../retry-write.ts';
 import type { RegistrySettings } from '../settings.ts';
 import type { GenerationTraits } from './lifetime.ts';
 
@@ -97,4 +102,53 @@ export function addRetarget(
   );
   batch.add(raiseTagsGenerationStatement({ repositoryId }));
   return inserted;
+}
+
+/**
+ * Runs a batch that retargets; an assertion that tells of a refusal, not of a lost race, is that
+ * refusal. `newest` has the newest generations of the names when they were read.
+ * Errors: TagImmutable, RetargetFailed.
+ */
+export async function runRetarget(
+  batch: Batch,
+  retargets: readonly Retarget[],
+  { newest, deps }: { newest: ReadonlyMap<string, Tag>; deps: Pick<RegistryDeps, 'database'> },
+): Promise<BatchResults> {
+  try {
+    return await batch.run(deps.database.primary);
+  } catch (error) {
+    if (!(error instanceof AssertionFailed)) {
+      throw error;
+    }
+    switch (error.assertion) {
+      case 'tag_immutable':
+        throw tagImmutable(retargets, newest) ?? new LostRace(error);
+      case 'repo_gone':
+        throw new RegistryError('RetargetFailed', { reason: 'repository-gone' });
+      case 'manifest_gone':
+        throw new RegistryError('RetargetFailed', { reason: 'manifest-gone' });
+      case 'blob_unknown':
+      case 'child_gone':
+      case 'retry':
+        throw error;
+    }
+  }
+}
+
+/** The refusal that names the locked tag; null if none was locked yet when the names were read. */
+function tagImmutable(
+  retargets: readonly Retarget[],
+  newest: ReadonlyMap<string, Tag>,
+): RegistryError | null {
+  const locked = retargets.find(({ tagName, nowMs }) => {
+    const tag = newest.get(tagName);
+    return tag?.immutable && (tag.lifetimeEndMs === null || tag.lifetimeEndMs > nowMs);
+  });
+  return locked === undefined
+    ? null
+    : new RegistryError('TagImmutable', {
+        tagName: locked.tagName,
+        operation: 'overwrite',
+        repositoryId: locked.repositoryId,
+      });
 }

@@ -70,6 +70,19 @@ export const assertManifestPresentStatement = defineStatement<{ manifestId: numb
   assertNot('retry', sql`NOT EXISTS (SELECT 1 FROM ${manifest} m WHERE m.id = ${p.manifestId})`),
 );
 
+/** The manifest that a tag shall point to is still the repository's. */
+export const assertManifestInRepositoryStatement = defineStatement<{
+  repositoryId: number;
+  manifestId: number;
+  digest: string;
+}>((p) =>
+  assertNot(
+    'manifest_gone',
+    sql`NOT EXISTS (SELECT 1 FROM ${manifest} m WHERE m.id = ${p.manifestId}
+      AND m.repository_id = ${p.repositoryId} AND m.digest = ${p.digest})`,
+  ),
+);
+
 /** Which labels decide about the tags of a manifest: how many there are, and the newest's id. */
 export interface LabelFingerprint {
   readonly labelCount: number;

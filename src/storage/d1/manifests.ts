@@ -97,10 +97,22 @@ export const actingLabelsStatement = defineStatement<ManifestKey, ActingLabels>(
     WHERE m.repository_id = ${p.repositoryId} AND m.digest = ${p.digest}`,
 );
 
-/** What a push must know of a child: what it is, and the labels that it would lend its index. */
-export interface ChildOnPush extends ActingLabels {
-  readonly digest: string;
+/** A child of an index, and the labels that it would lend it. */
+export interface ChildLabels extends ActingLabels {
   readonly mediaType: string;
+}
+
+/** The manifests that an index is linked to. */
+export const linkedChildrenStatement = defineStatement<{ manifestId: number }, ChildLabels>(
+  (p) => sql`
+    SELECT m.media_type AS mediaType, ${actingLabelColumns}
+    FROM ${manifestChild} link CROSS JOIN ${manifest} m ON m.id = link.child_manifest_id
+    WHERE link.manifest_id = ${p.manifestId}`,
+);
+
+/** What a push must know of a child beside its labels. */
+export interface ChildOnPush extends ChildLabels {
+  readonly digest: string;
   readonly sizeBytes: number;
 }
 
