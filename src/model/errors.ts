@@ -25,6 +25,10 @@ export interface RegistryErrorDetails {
   };
   /** A filter or a cursor of the tag history is none. */
   InvalidFilter: { readonly parameter: 'filterTagName' | 'cursor' };
+  /** A tag that has an end cannot be locked. */
+  TagHasExpiration: { readonly tagName: string };
+  /** The end that the bounds leave would not be in the future. */
+  ExpirationOutOfRange: { readonly tagName: string; readonly endMs: number };
   /** The bytes are not a manifest that this registry stores; `reason` says what is wrong. */
   ManifestInvalid: { readonly reason: string };
   /** The manifest's media type is none of the four that are stored. */
@@ -68,6 +72,10 @@ const MESSAGES: { [Code in RegistryErrorCode]: (detail: RegistryErrorDetails[Cod
     parameter === 'cursor'
       ? 'the cursor is not one that a page of the history gave'
       : "a filter of tag names is 'eq:<name>' or 'like:<text>'",
+  TagHasExpiration: ({ tagName }) =>
+    `tag '${tagName}' has an expiration and cannot be made immutable`,
+  ExpirationOutOfRange: ({ tagName, endMs }) =>
+    `tag '${tagName}' would have expired at ${new Date(endMs).toISOString()}`,
   ManifestInvalid: ({ reason }) => `manifest invalid: ${reason}`,
   ManifestTypeUnsupported: ({ mediaType }) => `manifests of type '${mediaType}' are not accepted`,
   ManifestTooLarge: ({ maxBytes }) => `a manifest may have at most ${maxBytes} bytes`,

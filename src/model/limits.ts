@@ -60,6 +60,10 @@ export const TIME_MACHINE_WINDOW_SEC_DEFAULT = 1_209_600;
 
 /** Who pulls a tag that ends within this time is told so: long enough to act on after a weekend. */
 export const TAG_END_WARNING_SEC = 259_200;
+/** An end that is chosen for a tag lies no nearer to its start: an hour to change one's mind. */
+export const TAG_LIFETIME_SEC_MIN = 3600;
+/** Nor further from it: 104 weeks. */
+export const TAG_LIFETIME_SEC_MAX = 62_899_200;
 
 export const TAG_PAGE_SIZE_DEFAULT = 100;
 export const TAG_PAGE_SIZE_MAX = 1000;

@@ -20,6 +20,7 @@ import {
 } from './repositories.ts';
 import { createPullPath } from './resolve.ts';
 import { createTagHistory } from './tags/history.ts';
+import { createManifestLocks } from './tags/immutability.ts';
 import { createTagReads } from './tags/reads.ts';
 import { createTagWrites } from './tags/writes.ts';
 import { createBlobUploads } from './uploads/sessions.ts';
@@ -56,6 +57,7 @@ export function createRegistryOperations(deps: RegistryDeps) {
     ...pullPath,
     ...keepAnswersByDigest(pullPath, deps),
     ...createTaggedPushes(deps),
+    ...createManifestLocks(deps),
     ...createReferrers(deps),
     ...createRepositoryProvisioning(deps),
     ...createCatalog(deps),

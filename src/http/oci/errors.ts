@@ -68,6 +68,10 @@ export function toOciError(error: AnyRegistryError): OciError {
         message,
         detail: { reason: 'TAG_IMMUTABLE', tag: error.detail.tagName },
       });
+    case 'TagHasExpiration':
+      return denied(409, { message, detail: { reason: 'TAG_HAS_EXPIRATION' } });
+    case 'ExpirationOutOfRange':
+      return denied(409, { message, detail: { reason: 'EXPIRATION_OUT_OF_RANGE' } });
     case 'ManifestInvalid':
       return manifestInvalid(400, { message, detail: { reason: error.detail.reason } });
     case 'ManifestTypeUnsupported':

@@ -4,6 +4,7 @@ import { precedingStatementWrote } from './conditions.ts';
 import type { RepositoryNameValues } from './repositories.ts';
 import { repositoryGc } from './schema/garbage.ts';
 import { namespace, repository } from './schema/repositories.ts';
+import { tag } from './schema/tags.ts';
 import { defineStatement, type Parameters } from './statement.ts';
 
 /**
@@ -57,6 +58,19 @@ export const lowerHintOnRetargetStatement = defineStatement<{
     atMs: sql`CASE WHEN ${precedingStatementWrote} THEN ${p.nowMs}
       ELSE ${p.nowMs} + ${p.lifetimeMs} END`,
     condition: sql`(${precedingStatementWrote} OR ${p.lifetimeMs} IS NOT NULL)`,
+  }),
+);
+
+/** After the tags of a manifest were given other ends: the first of them. */
+export const lowerHintToEndsOfManifestStatement = defineStatement<{
+  repositoryId: number;
+  manifestId: number;
+}>((p) =>
+  lower('earliest_end_ms', {
+    repository: repositoryById(p),
+    atMs: sql`(SELECT min(t.lifetime_end_ms) FROM ${tag} t
+      WHERE t.manifest_id = ${p.manifestId} AND t.is_current = 1 AND t.hidden = 0)`,
+    condition: precedingStatementWrote,
   }),
 );
 

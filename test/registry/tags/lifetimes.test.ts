@@ -197,6 +197,11 @@ describe('any operation', () => {
       lookup: () => registry.lookupManifestByDigest(repository, digest, { requireAvailable: true }),
       resolveTag: () => operations.resolveTag(name, tag.name, { withBytes: true }),
       resolveManifest: () => operations.resolveManifest(name, digest, { withBytes: true }),
+      retargetTag: () => registry.retargetTag(repository, 'v1', manifest),
+      expiration: () => registry.changeRepositoryTagExpiration(tag, null),
+      expirations: () => registry.setTagsExpirationForManifest(manifest, 60),
+      lock: () => registry.changeTagImmutability(tag, true),
+      locks: () => operations.setTagsImmutabilityForManifest(manifest, false),
       deleteTag: () => registry.deleteTag(repository, 'v1'),
       deleteTagsForManifest: () => registry.deleteTagsForManifest(manifest),
     };
