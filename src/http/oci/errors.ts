@@ -68,10 +68,6 @@ export function toOciError(error: AnyRegistryError): OciError {
         message,
         detail: { reason: 'TAG_IMMUTABLE', tag: error.detail.tagName },
       });
-    case 'TagHasExpiration':
-      return denied(409, { message, detail: { reason: 'TAG_HAS_EXPIRATION' } });
-    case 'ExpirationOutOfRange':
-      return denied(409, { message, detail: { reason: 'EXPIRATION_OUT_OF_RANGE' } });
     case 'ManifestInvalid':
       return manifestInvalid(400, { message, detail: { reason: error.detail.reason } });
     case 'ManifestTypeUnsupported':
@@ -87,8 +83,6 @@ export function toOciError(error: AnyRegistryError): OciError {
           detail: { digest },
         })),
       );
-    case 'InvalidFilter':
-      return new OciError(400, { code: 'UNSUPPORTED', message });
     case 'DigestMismatch':
       return new OciError(400, { code: 'DIGEST_INVALID', message });
     case 'RetargetFailed':
@@ -118,10 +112,14 @@ export function toOciError(error: AnyRegistryError): OciError {
         },
       });
     }
-    case 'UnknownLocation':
-      return new OciError(400, { code: 'BLOB_UPLOAD_INVALID', message });
     case 'Conflict':
       return new OciError(429, { code: 'TOOMANYREQUESTS', message }, { 'Retry-After': '1' });
+    // No endpoint of the distribution-spec asks for what these refuse.
+    case 'ExpirationOutOfRange':
+    case 'InvalidFilter':
+    case 'TagHasExpiration':
+    case 'UnknownLocation':
+      return new OciError(400, { code: 'UNSUPPORTED', message });
   }
 }
 
