@@ -32,6 +32,25 @@ CREATE TABLE r2_tombstone (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX r2_tombstone_due ON r2_tombstone (not_before_ms);
 
+-- What garbage collection removed and why; written in the batch that removed it.
+CREATE TABLE gc_removal (
+  id INTEGER PRIMARY KEY,
+  removed_ms INTEGER NOT NULL,
+  kind TEXT NOT NULL CHECK (kind IN ('tag', 'manifest', 'blob')),
+  reason TEXT NOT NULL CHECK (reason IN ('window_passed', 'unreferenced', 'repository_deleted')),
+  -- NULL for a blob, which belongs to no repository.
+  repository_id INTEGER CHECK ((repository_id IS NULL) = (kind = 'blob')),
+  -- Of a tag: that of the manifest it pointed to.
+  digest TEXT NOT NULL,
+  size_bytes INTEGER CHECK ((size_bytes IS NULL) = (kind = 'tag')),
+  tag_name TEXT CHECK ((tag_name IS NULL) = (kind <> 'tag')),
+  -- When the tag ended; NULL if it was alive when its repository was deleted.
+  ended_ms INTEGER
+) STRICT;
+CREATE INDEX gc_removal_digest ON gc_removal (digest, id);
+CREATE INDEX gc_removal_repository ON gc_removal (repository_id, id)
+  WHERE repository_id IS NOT NULL;
+
 CREATE TABLE deleted_repository (
   repository_id INTEGER PRIMARY KEY REFERENCES repository (id),
   original_name TEXT NOT NULL,

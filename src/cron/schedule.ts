@@ -8,6 +8,14 @@ export interface Job {
   run(housekeeping: Housekeeping): Promise<Readonly<Record<string, number>>>;
 }
 
+const collectGarbage: Job = {
+  name: 'collect-garbage',
+  async run(housekeeping) {
+    const { isFinished, ...figures } = await housekeeping.collectGarbage();
+    return { ...figures, unfinished: Number(!isFinished) };
+  },
+};
+
 const drainTombstones: Job = {
   name: 'drain-tombstones',
   async run(housekeeping) {
@@ -31,6 +39,7 @@ const expireUploads: Job = {
  * `wrangler.toml`; a test compares the two.
  */
 export const SCHEDULE: ReadonlyMap<string, readonly Job[]> = new Map([
+  ['* * * * *', [collectGarbage]],
   ['*/5 * * * *', [drainTombstones]],
   // Off the full hour, when everybody's jobs start.
   ['17 * * * *', [expireUploads]],

@@ -45,6 +45,18 @@ export const UPLOAD_LIFETIME_MS_MAX = 518_400_000;
 export const STALE_UPLOADS_PER_RUN_MAX = 100;
 /** A cron run is stopped after 15 minutes; until then it keeps others from the same work. */
 export const GC_LEASE_MS = 960_000;
+/** What a step of garbage collection removes at most. Small, since pushes wait while it writes. */
+export const GARBAGE_TAGS_PER_STEP_MAX = 10;
+export const GARBAGE_LEASES_PER_STEP_MAX = 10;
+export const GARBAGE_CANDIDATES_PER_STEP_MAX = 50;
+/** A run draws among so many repositories, so that several runs spread and none starves. */
+export const GARBAGE_REPOSITORIES_DRAWN_FROM_MAX = 500;
+/** What a run of the collector may use: D1 stops an invocation at 1000 statements. */
+export const GARBAGE_STATEMENTS_PER_RUN_MAX = 300;
+export const GARBAGE_REPOSITORIES_PER_RUN_MAX = 20;
+export const GARBAGE_RUN_MS_MAX = 20_000;
+/** Distinct windows that are looked at; the settings offer five. */
+export const GARBAGE_WINDOWS_MAX = 100;
 /** A manifest body is put into R2 under a tombstone; a put begun later than this starts again. */
 export const MANIFEST_PUT_START_MS_MAX = 900_000;
 

@@ -8,6 +8,7 @@ import type { RepositoryName } from '../model/names.ts';
 import type { RepositoryRef } from '../model/references.ts';
 import { addSeconds } from '../model/time.ts';
 import {
+  type BlobHolder,
   blobByDigestStatement,
   blobHolderStatement,
   blobSourcesStatement,
@@ -21,6 +22,7 @@ import {
 import { lowerLeaseHintStatement } from '../storage/d1/gc-hints.ts';
 import { EMPTY_BLOB_KEY } from '../storage/r2/paths.ts';
 import type { RegistryDeps } from './deps.ts';
+import { collectHolders } from './garbage/collect.ts';
 import type { BlobMounts, BlobReads } from './interface.ts';
 import { sendAgain } from './send-again.ts';
 
@@ -80,34 +82,51 @@ export interface BlobDeletes {
   unlinkRepoBlob(repository: RepositoryRef, digest: string): Promise<Blob | null>;
 }
 
-export function createBlobDeletes({ database }: RegistryDeps): BlobDeletes {
+export function createBlobDeletes(deps: RegistryDeps): BlobDeletes {
   return {
     async unlinkRepoBlob(repository, digest) {
       if (parseDigest(digest) === null) {
         return null;
       }
       const unlink = { repositoryId: repository.id, digest };
-      // Sent again after its answer was lost it finds nothing, which is what the caller wanted.
-      return sendAgain(async () => {
-        const [visible, holders, , , deleted] = await database.primary.batch([
-          visibleBlobStatement(unlink),
-          blobHolderStatement(unlink),
-          enqueueUnlinkedBlobStatement(unlink),
-          raiseContentEpochOnUnlinkStatement(unlink),
-          deleteLeaseStatement(unlink),
-        ]);
-        const [blob] = visible;
-        const [holder] = holders;
-        if (holder !== undefined) {
-          throw new RegistryError('BlobInUse', {
-            manifestDigest: holder.manifestDigest,
-            restorableUntilMs: holder.heldUntilMs,
-          });
+      let collected: Blob | null = null;
+      for (;;) {
+        const { visible, holder, isTaken } = await unlinkOnce(unlink, deps);
+        if (holder === null) {
+          return isTaken ? visible : collected;
         }
-        return blob !== undefined && deleted.length > 0 ? withoutPlacements(blob) : null;
-      });
+        const { heldUntilMs, manifestDigest } = holder;
+        const isGarbage = heldUntilMs !== null && heldUntilMs <= deps.clock.nowMs();
+        if (!isGarbage || !(await collectHolders(unlink, deps))) {
+          throw new RegistryError('BlobInUse', { manifestDigest, restorableUntilMs: heldUntilMs });
+        }
+        collected = visible;
+      }
     },
   };
+}
+
+/** Takes the blob out unless a manifest of the repository links it, which is given then. */
+async function unlinkOnce(
+  unlink: { readonly repositoryId: number; readonly digest: string },
+  { database }: RegistryDeps,
+): Promise<{ visible: Blob | null; holder: BlobHolder | null; isTaken: boolean }> {
+  // Sent again after its answer was lost it finds nothing, which is what the caller wanted.
+  return sendAgain(async () => {
+    const [visible, holders, , , deleted] = await database.primary.batch([
+      visibleBlobStatement(unlink),
+      blobHolderStatement(unlink),
+      enqueueUnlinkedBlobStatement(unlink),
+      raiseContentEpochOnUnlinkStatement(unlink),
+      deleteLeaseStatement(unlink),
+    ]);
+    const [blob] = visible;
+    return {
+      visible: blob === undefined ? null : withoutPlacements(blob),
+      holder: holders[0] ?? null,
+      isTaken: deleted.length > 0,
+    };
+  });
 }
 
 /**

@@ -6,6 +6,7 @@ import {
   createBlobSources,
 } from './blobs.ts';
 import type { RegistryDeps } from './deps.ts';
+import { createGarbageCollector, createGarbageFinder } from './garbage/collect.ts';
 import { createGarbageLeases } from './garbage/lease.ts';
 import { createStaleUploads } from './garbage/stale-uploads.ts';
 import { createTombstoneDrain } from './garbage/tombstones.ts';
@@ -44,6 +45,7 @@ export function createRegistry(deps: RegistryDeps) {
     ...createBlobReads(deps),
     ...createBlobMounts(deps),
     ...createBlobUploads(deps),
+    ...createGarbageFinder(deps),
   };
 }
 
@@ -75,6 +77,7 @@ export type Housekeeping = ReturnType<typeof createHousekeeping>;
 export function createHousekeeping(deps: RegistryDeps) {
   return {
     ...createGarbageLeases(deps),
+    ...createGarbageCollector(deps),
     ...createTombstoneDrain(deps),
     ...createStaleUploads(deps),
   };

@@ -3,6 +3,7 @@ import { env } from 'cloudflare:workers';
 import { parseStoredManifest } from '../../src/image/parse.ts';
 import { encodeUtf8 } from '../../src/model/bytes.ts';
 import { type Digest, algorithmOf, computeDigest } from '../../src/model/digest.ts';
+import { EMPTY_BLOB_DIGEST } from '../../src/model/empty-blob.ts';
 import { EMPTY_BLOB_KEY } from '../../src/storage/r2/paths.ts';
 
 /**
@@ -108,13 +109,26 @@ async function tagsHaveManifests(): Promise<readonly string[]> {
   );
 }
 
-/** I-BORN: no manifest was stored without a tag that holds it. */
-async function manifestsAreBornHeld(): Promise<readonly string[]> {
-  return describe(
-    'I-BORN manifest without any tag',
-    await rows(`SELECT m.digest FROM manifest m WHERE NOT EXISTS
-      (SELECT 1 FROM tag t WHERE t.manifest_id = m.id)`),
-  );
+/** I-BORN, I-ENQ: what nothing names is on the list of what may be garbage. */
+async function garbageIsListed(): Promise<readonly string[]> {
+  return [
+    ...describe(
+      'I-ENQ manifest that nothing names, and no candidate',
+      await rows(`SELECT m.digest FROM manifest m
+        WHERE NOT EXISTS (SELECT 1 FROM tag t WHERE t.manifest_id = m.id)
+          AND NOT EXISTS (SELECT 1 FROM manifest_child p WHERE p.child_manifest_id = m.id)
+          AND NOT EXISTS (SELECT 1 FROM manifest s
+            WHERE s.repository_id = m.repository_id AND s.subject_digest = m.digest)
+          AND NOT EXISTS (SELECT 1 FROM gc_manifest_candidate c WHERE c.manifest_id = m.id)`),
+    ),
+    ...describe(
+      'I-ENQ blob that nothing holds, and no candidate',
+      await rows(`SELECT b.digest FROM blob b WHERE b.digest <> '${EMPTY_BLOB_DIGEST}'
+          AND NOT EXISTS (SELECT 1 FROM manifest_blob l WHERE l.blob_id = b.id)
+          AND NOT EXISTS (SELECT 1 FROM uploaded_blob l WHERE l.blob_id = b.id)
+          AND NOT EXISTS (SELECT 1 FROM gc_blob_candidate c WHERE c.blob_id = b.id)`),
+    ),
+  ];
 }
 
 /** I-ONE: one blob per digest. I-KEY: no key names two things. */
@@ -209,7 +223,7 @@ export async function findViolations(allowed: Allowed = {}): Promise<readonly st
     manifestBytes,
     manifestLinks,
     tagsHaveManifests,
-    manifestsAreBornHeld,
+    garbageIsListed,
     keysAreSingle,
     blobBytes,
     objectsAreOwned,

@@ -22,6 +22,11 @@ export class Batch {
     return { index: this.#statements.length - 1 };
   }
 
+  /** How many statements it has. */
+  get size(): number {
+    return this.#statements.length;
+  }
+
   /** One round trip; all or nothing. */
   async run(runner: StatementRunner): Promise<BatchResults> {
     const results = await runner.batch(this.#statements);

@@ -102,10 +102,10 @@ export const renewLeaseStatement = defineStatement<{
       DO UPDATE SET expires_ms = max(uploaded_blob.expires_ms, excluded.expires_ms)`,
 );
 
-/** A manifest that holds a blob, and the latest end of the tags that hold the manifest. */
+/** A manifest that holds a blob, and until when tags that ended hold the manifest. */
 export interface BlobHolder {
   readonly manifestDigest: string;
-  /** Null: a tag without an end, an index or a referrer holds it. */
+  /** Null: a tag without an end, an index or a referrer holds it; 0: nothing does. */
   readonly heldUntilMs: number | null;
 }
 
@@ -123,10 +123,10 @@ export const blobHolderStatement = defineStatement<
         OR EXISTS (SELECT 1 FROM ${tag} open
           WHERE open.manifest_id = m.id AND open.lifetime_end_ms IS NULL)
       THEN NULL
-      ELSE (SELECT max(t.lifetime_end_ms) + 1000 * n.removed_tag_expiration_s
+      ELSE coalesce((SELECT max(t.lifetime_end_ms) + 1000 * n.removed_tag_expiration_s
         FROM ${tag} t CROSS JOIN ${repository} r ON r.id = m.repository_id
           CROSS JOIN ${namespace} n ON n.id = r.namespace_id
-        WHERE t.manifest_id = m.id) END AS heldUntilMs
+        WHERE t.manifest_id = m.id), 0) END AS heldUntilMs
     FROM ${blob} b CROSS JOIN ${manifestBlob} link
         ON link.blob_id = b.id AND link.repository_id = ${p.repositoryId}
       CROSS JOIN ${manifest} m ON m.id = link.manifest_id

@@ -45,6 +45,16 @@ export function isAvailable(manifestId: SQL, options: { nowMs: Value; hidden: bo
       WHERE ${isAlive('held', nowMs)} ${visible}))`;
 }
 
+/** No index has the manifest, and no manifest of its repository refers to it. */
+export function isUnreferencedByManifests(manifestAlias: string): SQL {
+  const m = sql.raw(manifestAlias);
+  return sql`NOT EXISTS (SELECT 1 FROM manifest_child parent
+        WHERE parent.child_manifest_id = ${m}.id)
+      AND NOT EXISTS (SELECT 1 FROM manifest referrer
+        WHERE referrer.repository_id = ${m}.repository_id
+          AND referrer.subject_digest = ${m}.digest)`;
+}
+
 /** The name is one that cosign gives to what belongs to a manifest: `sha256-<hex>.sig` and so on. */
 export function isSignatureName(name: SQL): SQL {
   return sql`(substr(${name}, 1, 7) = 'sha256-' AND substr(${name}, 72) IN ('.sig', '.att', '.sbom')
@@ -55,6 +65,16 @@ export function isSignatureName(name: SQL): SQL {
 export function repositoryIsLive(repositoryId: Value): SQL {
   return sql`EXISTS (SELECT 1 FROM repository live
     WHERE live.id = ${repositoryId} AND live.state <> 3)`;
+}
+
+/**
+ * The time machine's window of a repository in seconds; no row for one that is being deleted, or
+ * whose namespace is disabled, where nothing is collected.
+ */
+export function collectableWindow(repositoryId: Value): SQL {
+  return sql`SELECT owner.removed_tag_expiration_s FROM repository held
+        CROSS JOIN namespace owner ON owner.id = held.namespace_id AND owner.enabled = 1
+      WHERE held.id = ${repositoryId} AND held.state <> 3`;
 }
 
 /**

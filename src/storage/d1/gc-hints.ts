@@ -1,7 +1,10 @@
 import { type SQL, sql } from 'drizzle-orm';
 
+import type { RepositoryRef } from '../../model/references.ts';
 import { precedingStatementWrote } from './conditions.ts';
 import type { RepositoryNameValues } from './repositories.ts';
+import { type RepositoryRow, repositoryColumns, toRepositoryRef } from './rows.ts';
+import { uploadedBlob } from './schema/blobs.ts';
 import { repositoryGc } from './schema/garbage.ts';
 import { namespace, repository } from './schema/repositories.ts';
 import { tag } from './schema/tags.ts';
@@ -95,4 +98,86 @@ export const lowerLeaseHintByNameStatement = defineStatement<
     atMs: sql`${p.expiresMs}`,
     condition: precedingStatementWrote,
   }),
+);
+
+/**
+ * Computes both bounds of a repository anew, after what could be collected was. What may not be
+ * collected counts for nothing, or every run would visit the repository in vain: locked generations
+ * unless `lockedMayGo`, and all of a namespace that is disabled.
+ */
+export const settleHintStatement = defineStatement<{ repositoryId: number; lockedMayGo: number }>(
+  (p) => sql`
+    UPDATE ${repositoryGc} SET (policy_s, earliest_end_ms, earliest_lease_ms) = (
+      SELECT n.removed_tag_expiration_s, (SELECT t.lifetime_end_ms FROM ${tag} t INDEXED BY tag_repo_end
+          WHERE t.repository_id = r.id AND t.lifetime_end_ms IS NOT NULL
+            AND (t.immutable = 0 OR ${p.lockedMayGo}) AND n.enabled = 1 AND r.state <> 3
+          ORDER BY t.lifetime_end_ms LIMIT 1),
+        (SELECT lease.expires_ms FROM ${uploadedBlob} lease INDEXED BY uploaded_blob_expiry
+          WHERE lease.repository_id = r.id AND n.enabled = 1 AND r.state <> 3
+          ORDER BY lease.expires_ms LIMIT 1)
+      FROM ${repositoryById(p)})
+    WHERE repository_id = ${p.repositoryId}`,
+);
+
+/** The windows that there are hints for, in random order; stepped through, for many share one. */
+export const windowsStatement = defineStatement<{ limit: number }, { windowSec: number }>(
+  (p) => sql`
+    WITH RECURSIVE step(window_s) AS (
+      SELECT min(g.policy_s) FROM ${repositoryGc} g
+      UNION ALL
+      SELECT (SELECT min(g.policy_s) FROM ${repositoryGc} g WHERE g.policy_s > step.window_s)
+      FROM step WHERE step.window_s IS NOT NULL LIMIT ${p.limit})
+    SELECT window_s AS windowSec FROM step WHERE window_s IS NOT NULL ORDER BY random()`,
+);
+
+/** One, drawn from the first `limit`, of the repositories of a window whose hint is due. */
+export const repositoryWithDueEndStatement = defineStatement<
+  { windowSec: number; nowMs: number; limit: number },
+  { repositoryId: number }
+>(
+  (p) => sql`
+    SELECT due.repository_id AS repositoryId FROM (
+      SELECT g.repository_id FROM ${repositoryGc} g INDEXED BY repository_gc_policy
+      WHERE g.policy_s = ${p.windowSec} AND g.earliest_end_ms <= ${p.nowMs} - 1000 * ${p.windowSec}
+      LIMIT ${p.limit}) due
+    ORDER BY random() LIMIT 1`,
+);
+
+/** One, drawn from the first `limit`, of the repositories that may have a lease that is over. */
+export const repositoryWithDueLeaseStatement = defineStatement<
+  { nowMs: number; limit: number },
+  { repositoryId: number }
+>(
+  (p) => sql`
+    SELECT due.repository_id AS repositoryId FROM (
+      SELECT g.repository_id FROM ${repositoryGc} g INDEXED BY repository_gc_lease
+      WHERE g.earliest_lease_ms <= ${p.nowMs} LIMIT ${p.limit}) due
+    ORDER BY random() LIMIT 1`,
+);
+
+/**
+ * One, drawn from the first `limit`, of the repositories that have a tag beyond recovery: their
+ * window is this one, their namespace is enabled, and they are not being deleted themselves.
+ */
+export const repositoryWithGarbageStatement = defineStatement<
+  { windowSec: number; nowMs: number; lockedMayGo: number; limit: number },
+  RepositoryRow,
+  RepositoryRef
+>(
+  (p) => sql`
+    SELECT ${repositoryColumns} FROM (
+      SELECT g.repository_id AS id FROM ${repositoryGc} g INDEXED BY repository_gc_policy
+        CROSS JOIN ${repository} held ON held.id = g.repository_id AND held.state <> 3
+        CROSS JOIN ${namespace} owner ON owner.id = held.namespace_id AND owner.enabled = 1
+          AND owner.removed_tag_expiration_s = ${p.windowSec}
+      WHERE g.policy_s = ${p.windowSec} AND g.earliest_end_ms <= ${p.nowMs} - 1000 * ${p.windowSec}
+        AND EXISTS (SELECT 1 FROM ${tag} t INDEXED BY tag_repo_end
+          WHERE t.repository_id = g.repository_id
+            AND t.lifetime_end_ms <= ${p.nowMs} - 1000 * ${p.windowSec}
+            AND (t.immutable = 0 OR ${p.lockedMayGo}))
+      LIMIT ${p.limit}) garbage
+      CROSS JOIN ${repository} r ON r.id = garbage.id
+      CROSS JOIN ${namespace} n ON n.id = r.namespace_id
+    ORDER BY random() LIMIT 1`,
+  toRepositoryRef,
 );

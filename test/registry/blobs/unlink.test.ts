@@ -124,6 +124,71 @@ describe('unlinking a blob', () => {
   });
 });
 
+async function anEndedImage() {
+  const { clock, ...world } = openTestRegistry({ settings: { removedTagExpirationSec: 0 } });
+  const here = await aRepository(world);
+  const pushed = await pushTagged({ ...world, clock }, here, { tagName: 'v1' });
+  await world.registry.deleteTag(here, 'v1');
+  const digests = pushed.parsed.kind === 'image' ? pushed.parsed.localBlobDigests : [];
+  return { ...world, clock, here, digests, image: pushed.parsed };
+}
+
+describe('unlinking a blob of manifests that are garbage already', () => {
+  it('takes the manifests first, so that with no window a deletion succeeds at once', async ({
+    expect,
+  }) => {
+    const { operations, registry, here, digests, image } = await anEndedImage();
+    for (const digest of digests) {
+      expect(await operations.unlinkRepoBlob(here, digest)).toMatchObject({ digest });
+      expect(await operations.unlinkRepoBlob(here, digest)).toBeNull();
+    }
+    const allowDead = { allowDead: true };
+    expect(await registry.lookupManifestByDigest(here, image.digest, allowDead)).toBeNull();
+    const listed = (await candidates()).map(({ digest }) => String(digest));
+    expect(listed.toSorted()).toEqual(digests.toSorted());
+    expect(await findViolations()).toEqual([]);
+  });
+
+  it('gives the blob though its lease went before', async ({ expect }) => {
+    const { operations, housekeeping, clock, here, digests } = await anEndedImage();
+    clock.advance(DAY_MS);
+    await rowsOf('DELETE FROM uploaded_blob');
+    const [digest = ''] = digests;
+    expect(await operations.unlinkRepoBlob(here, digest)).toMatchObject({ digest });
+    await housekeeping.collectGarbage();
+    expect(await rowsOf('SELECT * FROM blob')).toEqual([]);
+  });
+
+  it('goes on where a run died between the tags and their manifest', async ({ expect }) => {
+    const { operations, here, digests } = await anEndedImage();
+    await rowsOf('INSERT INTO gc_manifest_candidate SELECT id FROM manifest');
+    await rowsOf('DELETE FROM tag');
+    const [digest = ''] = digests;
+    expect(await operations.unlinkRepoBlob(here, digest)).toMatchObject({ digest });
+    expect(await rowsOf('SELECT * FROM manifest')).toEqual([]);
+  });
+
+  it('leaves one that is locked, an index has, or a tag names', async ({ expect }) => {
+    for (const change of [
+      'UPDATE tag SET immutable = 1',
+      `INSERT INTO manifest_child (manifest_id, child_digest, child_manifest_id, repository_id)
+        SELECT max(id), 'x', min(id), repository_id FROM manifest`,
+      'UPDATE tag SET lifetime_end_ms = lifetime_end_ms + 1',
+    ]) {
+      await forgetBlobs();
+      const { operations, here, digests, clock, ...world } = await anEndedImage();
+      await pushTagged({ ...world, clock, operations }, here, { tagName: 'other' });
+      await rowsOf(`${change} WHERE ${change.startsWith('INSERT') ? 'true' : "name = 'v1'"}`);
+      await expect(operations.unlinkRepoBlob(here, digests[0] ?? '')).rejects.toMatchObject({
+        code: 'BlobInUse',
+      });
+      await rowsOf('DELETE FROM manifest_child');
+      await rowsOf('DELETE FROM tag');
+      await rowsOf('DELETE FROM manifest');
+    }
+  });
+});
+
 describe('unlinking races', () => {
   it('a mount: it is visible if the mount came after, and promised only then', async ({
     expect,

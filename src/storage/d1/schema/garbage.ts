@@ -30,6 +30,18 @@ export const r2Tombstone = sqliteTable(
   (table) => [primaryKey({ columns: [table.objectKey, table.kind] })],
 );
 
+export const gcRemoval = sqliteTable('gc_removal', {
+  id: integer('id').primaryKey(),
+  removedMs: integer('removed_ms').notNull(),
+  kind: text('kind').notNull(),
+  reason: text('reason').notNull(),
+  repositoryId: integer('repository_id'),
+  digest: text('digest').notNull(),
+  sizeBytes: integer('size_bytes'),
+  tagName: text('tag_name'),
+  endedMs: integer('ended_ms'),
+});
+
 export const deletedRepository = sqliteTable('deleted_repository', {
   repositoryId: integer('repository_id').primaryKey(),
   originalName: text('original_name').notNull(),

@@ -1,0 +1,96 @@
+import { type SQL, sql } from 'drizzle-orm';
+
+import { EMPTY_BLOB_DIGEST } from '../../model/empty-blob.ts';
+import { collectableWindow } from './conditions.ts';
+import { blob, manifestBlob, uploadedBlob } from './schema/blobs.ts';
+import { gcBlobCandidate, gcRemoval, r2Tombstone } from './schema/garbage.ts';
+import { repository } from './schema/repositories.ts';
+import { type Parameters, defineStatement } from './statement.ts';
+
+/**
+ * The steps of garbage collection that remove leases, and blobs that nothing holds any more. The
+ * bytes go to a tombstone in the batch that takes the row.
+ */
+
+type Now = { nowMs: number };
+type EndedLeases = Now & { repositoryId: number; limit: number };
+
+const endedLeases = (p: Parameters<EndedLeases>): SQL => sql`
+    SELECT lease.blob_id AS blob_id FROM ${uploadedBlob} lease INDEXED BY uploaded_blob_expiry
+    WHERE lease.repository_id = ${p.repositoryId} AND lease.expires_ms <= ${p.nowMs}
+      AND EXISTS (${collectableWindow(p.repositoryId)})
+    ORDER BY lease.expires_ms, lease.blob_id LIMIT ${p.limit}`;
+
+/** Enqueues the blobs of leases that are about to go. */
+export const enqueueBlobsOfEndedLeasesStatement = defineStatement<EndedLeases>(
+  (p) => sql`
+    INSERT INTO ${gcBlobCandidate} (blob_id)
+    SELECT ended.blob_id FROM (${endedLeases(p)}) ended WHERE true ON CONFLICT DO NOTHING`,
+);
+
+/** Makes cached answers about the repository's blobs stale, if a lease is about to go. */
+export const raiseContentEpochOnEndedLeasesStatement = defineStatement<EndedLeases>(
+  (p) => sql`
+    UPDATE ${repository} SET content_epoch = content_epoch + 1
+    WHERE id = ${p.repositoryId} AND EXISTS (${endedLeases(p)})`,
+);
+
+/** Removes the leases; stands last. */
+export const deleteEndedLeasesStatement = defineStatement<EndedLeases, { blobId: number }>(
+  (p) => sql`
+    DELETE FROM ${uploadedBlob} WHERE repository_id = ${p.repositoryId}
+      AND blob_id IN (SELECT ended.blob_id FROM (${endedLeases(p)}) ended)
+    RETURNING blob_id AS blobId`,
+);
+
+/** The lowest ids of the blobs that may be garbage. */
+export const blobCandidatesStatement = defineStatement<{ limit: number }, { blobId: number }>(
+  (p) => sql`
+    SELECT blob_id AS blobId FROM ${gcBlobCandidate}
+    WHERE blob_id > 0 ORDER BY blob_id LIMIT ${p.limit}`,
+);
+
+type Burial = Now & { dueMs: number };
+type BlobIds = { blobIds: string };
+
+/** Those of a JSON list of blobs that no manifest links and nobody leases, in any repository. */
+const garbageBlobs = (p: Parameters<BlobIds>): SQL => sql`
+    SELECT garbage.id FROM ${blob} garbage
+    WHERE garbage.id IN (SELECT value FROM json_each(${p.blobIds}))
+      AND garbage.digest <> ${sql.raw(`'${EMPTY_BLOB_DIGEST}'`)}
+      AND NOT EXISTS (SELECT 1 FROM ${manifestBlob} link WHERE link.blob_id = garbage.id)
+      AND NOT EXISTS (SELECT 1 FROM ${uploadedBlob} lease WHERE lease.blob_id = garbage.id)`;
+
+/** Buries the objects of blobs that are about to go. */
+export const buryBlobsStatement = defineStatement<BlobIds & Burial>(
+  (p) => sql`
+    INSERT INTO ${r2Tombstone} (object_key, kind, not_before_ms, created_ms)
+    SELECT b.object_key, 'key', ${p.dueMs}, ${p.nowMs} FROM ${blob} b
+    WHERE b.id IN (${garbageBlobs(p)})
+    ON CONFLICT DO NOTHING`,
+);
+
+/** Writes down which blobs are about to go. */
+export const recordGarbageBlobsStatement = defineStatement<BlobIds & Now>(
+  (p) => sql`
+    INSERT INTO ${gcRemoval} (removed_ms, kind, reason, digest, size_bytes)
+    SELECT ${p.nowMs}, 'blob', 'unreferenced', b.digest, b.size_bytes
+    FROM ${blob} b WHERE b.id IN (${garbageBlobs(p)})`,
+);
+
+/** Removes the blobs. */
+export const deleteGarbageBlobsStatement = defineStatement<
+  BlobIds,
+  { blobId: number; digest: string; sizeBytes: number }
+>(
+  (p) => sql`
+    DELETE FROM ${blob} WHERE id IN (${garbageBlobs(p)})
+    RETURNING id AS blobId, digest AS digest, size_bytes AS sizeBytes`,
+);
+
+/** Takes the candidates off the list; those that went with their blobs are off it already. */
+export const dequeueBlobsStatement = defineStatement<BlobIds>(
+  (p) => sql`
+    DELETE FROM ${gcBlobCandidate}
+    WHERE blob_id IN (SELECT value FROM json_each(${p.blobIds}))`,
+);
