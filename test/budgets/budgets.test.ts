@@ -15,7 +15,8 @@ import {
   streamOf,
   uniqueBytes,
 } from '../support/content.ts';
-import { aRepository, openTestRegistry, type TestRegistry } from '../support/registry.ts';
+import { costOf, fillTags, openWorlds, type Scene } from '../support/costs.ts';
+import type { TestRegistry } from '../support/registry.ts';
 
 /**
  * What each operation may ask of the stores, counted on the real local ones. A budget holds for a
@@ -29,15 +30,6 @@ interface Budget {
   readonly r2Writes?: number;
   readonly kvReads?: number;
   readonly kvWrites?: number;
-}
-
-/** Prepares the world for an operation, and gives the operation, which is all that is counted. */
-type Scene = (world: World) => Promise<(registry: TestRegistry) => Promise<unknown>>;
-
-interface World {
-  readonly registry: TestRegistry;
-  readonly repository: RepositoryRef;
-  readonly name: RepositoryName;
 }
 
 const SIZES = [100, 10_000];
@@ -242,59 +234,12 @@ const BUDGETS: readonly (readonly [string, Scene, Budget])[] = [
   ['tag delete', deleteTag, { roundTrips: 2, rowsRead: 16, rowsWritten: 8 }],
 ];
 
-/** Every tag with an ended generation, so that history is as long as the present. */
-async function fill(registry: TestRegistry, repository: RepositoryRef, tags: number) {
-  const { manifest } = await pushTagged(registry, repository, { tagName: 'latest' });
-  const insert = (isCurrent: number, endMs: number | null) =>
-    env.DB.prepare(
-      `WITH RECURSIVE counted(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM counted WHERE n < ?1)
-      INSERT INTO tag (repository_id, name, manifest_id, lifetime_start_ms, lifetime_end_ms,
-        is_current)
-      SELECT ?2, printf('x%06d', n), ?3, 1000, ?4, ?5 FROM counted`,
-    ).bind(tags, repository.id, manifest.id, endMs, isCurrent);
-  await env.DB.batch([insert(0, 2000), insert(1, null)]);
-}
-
-/**
- * Rows that sort after all others. A probe for what is absent reads the row beside its place, if
- * there is one; with these there always is, so that figures can be compared to the row.
- */
-async function fence(registry: TestRegistry): Promise<void> {
-  const repository = await aRepository(registry);
-  await fill(registry, repository, 1);
-  await pushTagged(registry, repository, { tagName: 'labelled', labels: { key: 'value' } });
-  await registry.operations.startUpload({
-    namespace: repository.namespaceName,
-    repository: repository.name,
-  });
-  await env.DB.batch(
-    [
-      `UPDATE blob SET uuid = 'zz' || id, digest = 'zz' || id, object_key = 'zz' || id`,
-      `UPDATE manifest SET digest = 'zz' || id`,
-      `UPDATE tag SET name = 'zz' || id WHERE repository_id = ${repository.id}`,
-      `UPDATE manifest_label SET uuid = 'zz' || id`,
-      `UPDATE blob_upload SET uuid = 'zz' || id, object_key = 'zz' || id`,
-    ].map((sql) => env.DB.prepare(sql)),
-  );
-}
-
 /** What an operation asked of the stores in a repository of each size. */
 async function measure(scene: Scene): Promise<readonly Readonly<Usage>[]> {
-  const registry = openTestRegistry({ answerTtlSec: 60 });
-  const repositories: RepositoryRef[] = [];
-  for (const _ of SIZES) {
-    repositories.push(await aRepository(registry));
-  }
-  await fence(registry);
   const usages: Usage[] = [];
-  for (const [index, repository] of repositories.entries()) {
-    await fill(registry, repository, SIZES[index] ?? 0);
-    const name = { namespace: repository.namespaceName, repository: repository.name };
-    const operation = await scene({ registry, repository, name });
-    const counted = openTestRegistry({ answerTtlSec: 60 });
-    await operation(counted);
-    await counted.settleDeferred();
-    usages.push({ ...counted.meter.usage });
+  for (const [index, world] of (await openWorlds(SIZES.length)).entries()) {
+    await fillTags(world, SIZES[index] ?? 0);
+    usages.push(await costOf(scene, world));
   }
   return usages;
 }
