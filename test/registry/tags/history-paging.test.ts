@@ -57,7 +57,7 @@ const options = fc.record(
   {
     ...nameFilters,
     activeTagsOnly: fc.boolean(),
-    sinceMs: fc.integer({ min: -2, max: 45 }).map((ms) => START_MS + ms),
+    sinceMs: fc.integer({ min: -1, max: 12 }).map((ms) => START_MS + ms),
   },
   { requiredKeys: [] },
 ) as fc.Arbitrary<Options>;
