@@ -77,6 +77,16 @@ export const lowerHintToEndsOfManifestStatement = defineStatement<{
   }),
 );
 
+/** After tags were taken out of the time machine: they are garbage as of now. */
+export const lowerHintToHorizonStatement = defineStatement<{ repositoryId: number; nowMs: number }>(
+  (p) =>
+    lower('earliest_end_ms', {
+      repository: repositoryById(p),
+      atMs: sql`${p.nowMs} - n.removed_tag_expiration_s * 1000`,
+      condition: precedingStatementWrote,
+    }),
+);
+
 /** After a lease that ends then was given. */
 export const lowerLeaseHintStatement = defineStatement<{
   repositoryId: number;

@@ -18,7 +18,7 @@ import { type Parameters, defineStatement } from './statement.ts';
  * to it that no interleaving leaves two.
  */
 
-type Slot = { repositoryId: number; tagName: string; nowMs: number };
+export type Slot = { repositoryId: number; tagName: string; nowMs: number };
 
 /** 1.2: an explicit end never lies before the start, and never moves an end that has passed. */
 const endAt = (nowMs: Parameters<Slot>['nowMs']): SQL => sql`max(${nowMs}, lifetime_start_ms)`;
@@ -31,7 +31,7 @@ const aliveRow = (p: Parameters<Slot>, alias: string): SQL => {
 };
 
 /** The same, if it may be deleted. */
-const deletableRow = (
+export const deletableRow = (
   p: Parameters<Slot & { enforceImmutability: number }>,
   alias: string,
 ): SQL => sql`${aliveRow(p, alias)}
@@ -184,13 +184,17 @@ export const cascadeOnManifestDeleteStatement = defineStatement<
   }),
 );
 
-/** Ends now the timed hidden tags of the direct children of some manifests; pins stay. */
-const endTimedChildTags = (nowMs: Parameters<Slot>['nowMs'], parents: SQL): SQL => sql`
-    UPDATE ${tag} SET is_current = 0, lifetime_end_ms = ${endAt(nowMs)}
-    WHERE hidden = 1 AND is_current = 1 AND lifetime_end_ms > ${nowMs} AND manifest_id IN (
+/** The hidden tags of the direct children of some manifests, those that end later; pins do not. */
+export const timedChildTags = (laterThan: SQL, parents: SQL): SQL => sql`hidden = 1
+    AND lifetime_end_ms > ${laterThan} AND manifest_id IN (
       SELECT child.child_manifest_id FROM (${parents}) parent
         CROSS JOIN ${manifestChild} child ON child.manifest_id = parent.id
       WHERE child.child_manifest_id IS NOT NULL)`;
+
+/** Ends them now. */
+const endTimedChildTags = (nowMs: Parameters<Slot>['nowMs'], parents: SQL): SQL => sql`
+    UPDATE ${tag} SET is_current = 0, lifetime_end_ms = ${endAt(nowMs)}
+    WHERE is_current = 1 AND ${timedChildTags(sql`${nowMs}`, parents)}`;
 
 /** The same for the manifest of a tag that is about to be deleted. */
 export const endChildTagsOnDeleteStatement = defineStatement<

@@ -202,6 +202,7 @@ describe('any operation', () => {
       expirations: () => registry.setTagsExpirationForManifest(manifest, 60),
       lock: () => registry.changeTagImmutability(tag, true),
       locks: () => operations.setTagsImmutabilityForManifest(manifest, false),
+      timeMachine: () => registry.removeTagFromTimemachine(repository, 'v1', manifest),
       deleteTag: () => registry.deleteTag(repository, 'v1'),
       deleteTagsForManifest: () => registry.deleteTagsForManifest(manifest),
     };
