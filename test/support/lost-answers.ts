@@ -1,3 +1,4 @@
+import { AnswerLost } from '../../src/storage/d1/errors.ts';
 import type { Gate } from './gate.ts';
 
 /** What becomes of one call to D1: its answer arrives, or is lost after or before the database
@@ -12,6 +13,15 @@ export function allFates(length: number): readonly (readonly Fate[])[] {
     ? [[]]
     : allFates(length - 1).flatMap((head) => FATES.map((fate) => [...head, fate]));
 }
+
+/**
+ * For an operation whose attempts read and then write: all that one attempt and the reads of the
+ * next may meet, and all that the writes of two may.
+ */
+export const FATES_OF_READ_AND_WRITE: readonly (readonly Fate[])[] = [
+  ...allFates(3),
+  ...allFates(2).map((writes) => writes.flatMap((fate) => ['answered', fate] as const)),
+];
 
 export interface LossyGate {
   readonly gate: Gate;
@@ -41,4 +51,21 @@ export function losing(fates: readonly Fate[], rest: Fate = 'answered'): LossyGa
     },
     losses: () => losses,
   };
+}
+
+/** What a write came to: what it gave, or that so many of its answers were lost. */
+type Ending<Result> = { readonly given: Result } | { readonly losses: number };
+
+export async function endingOf<Result>(
+  write: Promise<Result>,
+  losses: () => number,
+): Promise<Ending<Result>> {
+  try {
+    return { given: await write };
+  } catch (error) {
+    if (error instanceof AnswerLost) {
+      return { losses: losses() };
+    }
+    throw error;
+  }
 }

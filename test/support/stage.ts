@@ -124,6 +124,9 @@ export async function openStage(options: TestRegistryOptions = {}) {
     /** The same registry behind a gate. */
     behind: (gate: Gate, more: TestRegistryOptions = {}) =>
       openTestRegistry({ ...options, clock: world.clock, ...more, gate }).registry,
+    /** What stands beside the interface, behind a gate. */
+    operationsBehind: (gate: Gate) =>
+      openTestRegistry({ ...options, clock: world.clock, gate }).operations,
     /** The names that are alive, in order. */
     async names(): Promise<readonly string[]> {
       const page = await world.registry.lookupActiveRepositoryTags(repository, null, 1000);
