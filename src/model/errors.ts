@@ -51,6 +51,12 @@ export interface RegistryErrorDetails {
   BodyLength: { readonly expectedBytes: number; readonly actualBytes: number | null };
   /** A manifest of the repository holds the blob; null: for as long as that manifest is alive. */
   BlobInUse: { readonly manifestDigest: string; readonly restorableUntilMs: number | null };
+  /** The pattern of an immutability policy is not one that the registry takes. */
+  InvalidPolicy: { readonly reason: string };
+  /** The repository or namespace has a policy with this pattern already, inverted or not. */
+  DuplicatePolicy: { readonly tagPattern: string };
+  /** No such policy there; `uuid` is null where there are none, as immutability is not enforced. */
+  PolicyNotFound: { readonly uuid: string | null };
   /** The storage location is not one that this registry knows. */
   UnknownLocation: { readonly locationName: string };
   /** The write lost its race as often as it was begun; the same request may succeed later. */
@@ -95,6 +101,12 @@ const MESSAGES: { [Code in RegistryErrorCode]: (detail: RegistryErrorDetails[Cod
       ? `the body does not have the ${expectedBytes} bytes that were announced`
       : `the body has ${actualBytes} bytes where ${expectedBytes} were announced`,
   BlobInUse: ({ manifestDigest }) => `the blob is used by manifest ${manifestDigest}`,
+  InvalidPolicy: ({ reason }) => `immutability policy invalid: ${reason}`,
+  DuplicatePolicy: ({ tagPattern }) => `there is a policy with the pattern '${tagPattern}' already`,
+  PolicyNotFound: ({ uuid }) =>
+    uuid === null
+      ? 'there are no immutability policies: immutability is not enforced'
+      : `immutability policy ${uuid} not found`,
   UnknownLocation: ({ locationName }) => `unknown storage location '${locationName}'`,
   Conflict: ({ attempts }) => `the write lost its race ${attempts} times; try again`,
 };

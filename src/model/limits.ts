@@ -95,6 +95,18 @@ export const BLOB_SOURCES_MAX = 50;
 /** How many tags one push may set; the specification wants ten at least. */
 export const TAGS_PER_PUSH_MAX = 50;
 
+/** The length of a policy's pattern, in characters. */
+export const POLICY_PATTERN_LENGTH_MAX = 256;
+/**
+ * What a pattern may compile to, in instructions. Matching takes linear time in the name, and this
+ * is the factor: 256 characters can make 30,000 instructions and a second of CPU for every push.
+ */
+export const POLICY_PROGRAM_SIZE_MAX = 1000;
+/** How many tag names a sweep reads, matches and locks at a time. */
+export const POLICY_SWEEP_PAGE_SIZE = 500;
+/** A page takes three statements, and D1 allows an invocation a thousand. */
+export const POLICY_SWEEP_PAGES_MAX = 250;
+
 /** A write that loses its race is begun again this often before it is given up as a conflict. */
 export const WRITE_ATTEMPTS_MAX = 3;
 

@@ -30,6 +30,11 @@ export interface RepositoryRef {
   readonly state: RepositoryState;
 }
 
+/** Whose tags a policy is about, by row id: those of one repository, or of all in a namespace. */
+export type PolicyScope =
+  | { readonly kind: 'repository'; readonly id: number }
+  | { readonly kind: 'namespace'; readonly id: number };
+
 /** A manifest without its bytes. */
 export interface ManifestInfo {
   readonly id: number;

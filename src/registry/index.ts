@@ -22,6 +22,7 @@ import {
 import { createPullPath } from './resolve.ts';
 import { createTagHistory } from './tags/history.ts';
 import { createManifestLocks } from './tags/immutability.ts';
+import { createImmutabilityPolicies } from './tags/policies.ts';
 import { createTagReads } from './tags/reads.ts';
 import { createTagWrites } from './tags/writes.ts';
 import { createBlobUploads } from './uploads/sessions.ts';
@@ -66,6 +67,7 @@ export function createRegistryOperations(deps: RegistryDeps) {
     ...createBlobSources(deps),
     ...createBlobDeletes(deps),
     ...createBlobUploader(deps),
+    ...createImmutabilityPolicies(deps),
     ...createHealthChecks(deps),
   };
 }

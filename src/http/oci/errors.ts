@@ -115,8 +115,11 @@ export function toOciError(error: AnyRegistryError): OciError {
     case 'Conflict':
       return new OciError(429, { code: 'TOOMANYREQUESTS', message }, { 'Retry-After': '1' });
     // No endpoint of the distribution-spec asks for what these refuse.
+    case 'DuplicatePolicy':
     case 'ExpirationOutOfRange':
     case 'InvalidFilter':
+    case 'InvalidPolicy':
+    case 'PolicyNotFound':
     case 'TagHasExpiration':
     case 'UnknownLocation':
       return new OciError(400, { code: 'UNSUPPORTED', message });

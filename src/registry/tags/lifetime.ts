@@ -14,7 +14,7 @@ import {
 } from '../../storage/d1/manifests.ts';
 import type { ImmutabilityPolicy } from '../../storage/d1/policies.ts';
 import type { RegistrySettings } from '../settings.ts';
-import { locksTag } from './policies.ts';
+import { locksTag } from './policy-match.ts';
 
 /** What a new generation of a tag gets from its manifest and from the policies in scope. */
 export interface GenerationTraits {
