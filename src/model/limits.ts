@@ -76,6 +76,10 @@ export const TAG_END_WARNING_SEC = 259_200;
 export const TAG_LIFETIME_SEC_MIN = 3600;
 /** Nor further from it: 104 weeks. */
 export const TAG_LIFETIME_SEC_MAX = 62_899_200;
+/** A sweep leaves tags their slot for so long after their end: clocks of two machines disagree. */
+export const ENDED_TAG_GRACE_MS = 60_000;
+/** How many ended tags one sweep takes; each writes its row and four indexes. */
+export const ENDED_TAGS_PER_SWEEP = 500;
 
 export const TAG_PAGE_SIZE_DEFAULT = 100;
 export const TAG_PAGE_SIZE_MAX = 1000;

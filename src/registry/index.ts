@@ -24,6 +24,7 @@ import { createTagHistory } from './tags/history.ts';
 import { createManifestLocks } from './tags/immutability.ts';
 import { createImmutabilityPolicies } from './tags/policies.ts';
 import { createTagReads } from './tags/reads.ts';
+import { createTagSweep } from './tags/sweep.ts';
 import { createTagWrites } from './tags/writes.ts';
 import { createBlobUploads } from './uploads/sessions.ts';
 import { createBlobUploader } from './uploads/uploader.ts';
@@ -68,6 +69,7 @@ export function createRegistryOperations(deps: RegistryDeps) {
     ...createBlobDeletes(deps),
     ...createBlobUploader(deps),
     ...createImmutabilityPolicies(deps),
+    ...createTagSweep(deps),
     ...createHealthChecks(deps),
   };
 }

@@ -46,6 +46,22 @@ export const freeSlotStatement = defineStatement<Slot>(
 );
 
 /**
+ * Frees the slots of tags that were over before a moment, the first to end first. They are dead
+ * with or without their slot, so this changes no answer, only how many rows the next ones read.
+ */
+export const freeEndedSlotsStatement = defineStatement<
+  { endedBeforeMs: number; limit: number },
+  { tagId: number }
+>(
+  (p) => sql`
+    UPDATE ${tag} SET is_current = 0 WHERE id IN (
+      SELECT t.id FROM ${tag} t INDEXED BY tag_sweep
+      WHERE t.is_current = 1 AND t.lifetime_end_ms < ${p.endedBeforeMs}
+      ORDER BY t.lifetime_end_ms LIMIT ${p.limit})
+    RETURNING id AS tagId`,
+);
+
+/**
  * Begins a generation on the manifest of this digest. Its start is now, or the latest start or end
  * of the name if a clock elsewhere was ahead; its end, if any, is so many ms after its start.
  */
