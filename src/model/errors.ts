@@ -1,3 +1,5 @@
+import { formatRfc3339 } from './rfc3339.ts';
+
 /**
  * Everything the domain may refuse: by code, what it tells about the refusal. Transports map the
  * codes to their own statuses in one exhaustive `switch` each (`http/oci/errors.ts`), so a new code
@@ -15,6 +17,8 @@ export interface RegistryErrorDetails {
   TagNotFound: { readonly tagName: string };
   /** No such manifest that the caller may reach in this way. */
   ManifestNotFound: { readonly digest: string };
+  /** What a tag will point to is not known: the time asked about is still to come. */
+  TimeInFuture: { readonly atMs: number; readonly nowMs: number };
   /** The text is not a legal tag name. */
   TagNameInvalid: { readonly tagName: string };
   /** The tag is locked: immutable, alive, and enforcement is on. */
@@ -70,6 +74,8 @@ const MESSAGES: { [Code in RegistryErrorCode]: (detail: RegistryErrorDetails[Cod
   RepositoryReadOnly: ({ name }) => `repository '${name}' takes no pushes`,
   TagNotFound: ({ tagName }) => `tag '${tagName}' not found`,
   ManifestNotFound: ({ digest }) => `manifest ${digest} not found`,
+  TimeInFuture: ({ atMs, nowMs }) =>
+    `${formatRfc3339(atMs)} is still to come: here it is ${formatRfc3339(nowMs)}`,
   TagNameInvalid: () =>
     'a tag name has 1 to 128 letters, digits, dots, dashes and underscores, ' +
     'and starts with neither dot nor dash',

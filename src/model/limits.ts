@@ -64,8 +64,10 @@ export const MANIFEST_PUT_START_MS_MAX = 900_000;
 export const PUSH_LEASE_SEC = 3600;
 /** What keeps a manifest that was pushed by digest until a tag or an index names it. */
 export const PUSH_TEMP_TAG_SEC = 3600;
-/** What keeps a manifest that was just looked up with `requireAvailable`. */
+/** What keeps a manifest that was just looked up with `requireAvailable`, or pulled as of a time. */
 export const AVAILABLE_TEMP_TAG_SEC = 300;
+/** Who pulls as of a time has as long to go on by digest; half, so that not each pull writes. */
+export const PAST_PULL_HELD_SEC = AVAILABLE_TEMP_TAG_SEC / 2;
 
 /** The time machine's window of a namespace that never chose one: two weeks. */
 export const TIME_MACHINE_WINDOW_SEC_DEFAULT = 1_209_600;

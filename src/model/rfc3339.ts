@@ -17,12 +17,19 @@ const LAST_MS = Date.parse('9999-12-31T23:59:59.999Z');
 export function parseRfc3339(text: string): EpochMs | null {
   // The letters may be small ones (RFC 3339 5.6).
   const upper = text.toUpperCase();
-  return TIME.safeParse(upper).success || DATE.safeParse(upper).success
-    ? epochMs(Date.parse(upper))
-    : null;
+  if (!TIME.safeParse(upper).success && !DATE.safeParse(upper).success) {
+    return null;
+  }
+  const timeMs = Date.parse(upper);
+  return isWritable(timeMs) ? epochMs(timeMs) : null;
 }
 
 /** The time as RFC 3339 writes it, in UTC; `null` for a year that has not four digits. */
 export function formatRfc3339(timeMs: number): string | null {
-  return timeMs >= FIRST_MS && timeMs <= LAST_MS ? new Date(timeMs).toISOString() : null;
+  return isWritable(timeMs) ? new Date(timeMs).toISOString() : null;
+}
+
+/** Whether the year has four digits; an offset can move a time out of them. */
+function isWritable(timeMs: number): boolean {
+  return timeMs >= FIRST_MS && timeMs <= LAST_MS;
 }

@@ -26,6 +26,7 @@ import { createImmutabilityPolicies } from './tags/policies.ts';
 import { createTagReads } from './tags/reads.ts';
 import { createTagSweep } from './tags/sweep.ts';
 import { createTagWrites } from './tags/writes.ts';
+import { createTimeTravel } from './time-travel.ts';
 import { createBlobUploads } from './uploads/sessions.ts';
 import { createBlobUploader } from './uploads/uploader.ts';
 
@@ -60,6 +61,7 @@ export function createRegistryOperations(deps: RegistryDeps) {
   return {
     ...pullPath,
     ...keepAnswersByDigest(pullPath, deps),
+    ...createTimeTravel(deps),
     ...createTaggedPushes(deps),
     ...createManifestLocks(deps),
     ...createReferrers(deps),

@@ -101,7 +101,7 @@ export function createPullPath(deps: RegistryDeps): PullPath {
         return null;
       }
       const { repository, found, hasEnded } = row;
-      const manifest = found && (await load(found.manifest, { withBytes, deps }));
+      const manifest = found && (await loadFound(found.manifest, { withBytes, deps }));
       const tag = manifest && (found?.tag ?? null);
       return { repository, tag, manifest, endsSoonMs: tag && endsSoonMs(tag, nowMs), hasEnded };
     },
@@ -115,7 +115,7 @@ export function createPullPath(deps: RegistryDeps): PullPath {
       return (
         row && {
           repository: row.repository,
-          manifest: row.manifest && (await load(row.manifest, { withBytes, deps })),
+          manifest: row.manifest && (await loadFound(row.manifest, { withBytes, deps })),
         }
       );
     },
@@ -152,12 +152,13 @@ export function createPullPath(deps: RegistryDeps): PullPath {
 }
 
 /** When the tag ends, if it does so within the time that a puller is warned of. */
-function endsSoonMs({ lifetimeEndMs }: Tag, nowMs: EpochMs): EpochMs | null {
+export function endsSoonMs({ lifetimeEndMs }: Tag, nowMs: EpochMs): EpochMs | null {
   const isSoon = lifetimeEndMs !== null && lifetimeEndMs <= addSeconds(nowMs, TAG_END_WARNING_SEC);
   return isSoon ? lifetimeEndMs : null;
 }
 
-async function load(
+/** What a pull is given of a manifest; null if it was collected since its row was read. */
+export async function loadFound(
   stored: StoredManifest,
   { withBytes, deps }: WithBytes & { deps: RegistryDeps },
 ): Promise<FoundManifest | null> {

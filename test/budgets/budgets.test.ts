@@ -7,7 +7,7 @@ import { computeDigest } from '../../src/model/digest.ts';
 import type { RepositoryName, TagName } from '../../src/model/names.ts';
 import type { RepositoryRef } from '../../src/model/references.ts';
 import type { Usage } from '../../src/model/usage.ts';
-import { DAY_MS, SECOND_MS } from '../support/clock.ts';
+import { DAY_MS, SECOND_MS, START_MS } from '../support/clock.ts';
 import {
   anImage,
   anIndex,
@@ -18,6 +18,7 @@ import {
 } from '../support/content.ts';
 import { costOf, fillTags, openWorlds, type Scene } from '../support/costs.ts';
 import type { TestRegistry } from '../support/registry.ts';
+import { pastOf } from '../support/time-travel.ts';
 
 /**
  * What each operation may ask of the stores, counted on the real local ones. A budget holds for a
@@ -47,6 +48,33 @@ const pullByDigest: Scene = async ({ registry, repository, name }) => {
   const { manifest } = await pushTagged(registry, repository, { tagName: 'by-digest' });
   return ({ operations }) => operations.resolveManifest(name, manifest.digest, { withBytes: true });
 };
+
+/**
+ * What a tag pointed to in the past, among as many generations of its name as the repository has
+ * tags; `isHeld` says whether another tag holds that manifest now.
+ */
+const pullPast =
+  ({ isHeld, literalName = null }: { isHeld: boolean; literalName?: string | null }): Scene =>
+  async ({ registry, repository }) => {
+    const { manifest } = await pushTagged(registry, repository, { tagName: 'moved' });
+    if (!isHeld) {
+      await registry.registry.deleteTag(repository, 'moved');
+    }
+    await env.DB.prepare(
+      `INSERT INTO tag (repository_id, name, manifest_id, lifetime_start_ms, lifetime_end_ms,
+        is_current)
+      SELECT ?1, 'moved', ?2, ?3 - 10 * row_number() OVER (), ?3 - 10 * row_number() OVER () + 10, 0
+      FROM tag WHERE repository_id = ?1`,
+    )
+      .bind(repository.id, manifest.id, START_MS)
+      .run();
+    return async (counted) => {
+      const answer = await pastOf(counted, repository)('moved', START_MS - 55, literalName);
+      if (answer?.found?.tag.lifetimeStartMs !== START_MS - 60) {
+        throw new Error('not the generation of that time');
+      }
+    };
+  };
 
 const pullBlob: Scene = async ({ registry, repository, name }) => {
   const { digest } = await pushBlob(registry, repository);
@@ -226,6 +254,17 @@ const perChunks = (chunks: number): Budget => ({
 const BUDGETS: readonly (readonly [string, Scene, Budget])[] = [
   ['GET manifest by tag', pullByTag(true), { roundTrips: 1, rowsRead: 8, rowsWritten: 0 }],
   ['HEAD manifest by tag', pullByTag(false), { roundTrips: 1, rowsRead: 8, rowsWritten: 0 }],
+  ['GET of a past tag', pullPast({ isHeld: true }), { roundTrips: 1, rowsRead: 8, rowsWritten: 0 }],
+  [
+    'GET of a past tag by name',
+    pullPast({ isHeld: true, literalName: 'moved.at.20261101Z' }),
+    { roundTrips: 1, rowsRead: 8, rowsWritten: 0 },
+  ],
+  [
+    'GET of a past tag, not held',
+    pullPast({ isHeld: false }),
+    { roundTrips: 2, rowsRead: 32, rowsWritten: 8 },
+  ],
   ['GET manifest by digest', pullByDigest, { roundTrips: 1, rowsRead: 8, rowsWritten: 0 }],
   ['GET child of an index', pullChild(1), { roundTrips: 1, rowsRead: 8, rowsWritten: 0 }],
   ['GET child, 3 indexes up', pullChild(3), { roundTrips: 1, rowsRead: 8 + 2 * 2, rowsWritten: 0 }],

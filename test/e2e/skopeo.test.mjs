@@ -4,6 +4,7 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 
 import { startServer } from './server.mjs';
 import { createSkopeo, readFiles } from './skopeo.mjs';
@@ -21,6 +22,18 @@ const LAYERS = [
 ];
 
 /** @typedef {import('./server.mjs').LoggedRequest} LoggedRequest */
+
+/**
+ * Waits for the next whole second.
+ * @returns {Promise<string>} it, as the name of a tag has it: `20261101T120000Z`
+ */
+async function nextSecond() {
+  const second = Math.ceil((Date.now() + 1) / 1000) * 1000;
+  while (Date.now() <= second) {
+    await sleep(second + 1 - Date.now());
+  }
+  return new Date(second).toISOString().replaceAll(/[-:]|\.\d+/g, '');
+}
 
 /** @param {LoggedRequest} request */
 const isManifestPut = (request) => request.method === 'PUT' && request.path.includes('/manifests/');
@@ -69,6 +82,9 @@ describe('skopeo', { timeout: 180_000 }, () => {
     }
     await rm(target, { recursive: true });
   }
+
+  /** @param {string} name of the repository, with a tag */
+  const digestOf = async (name) => JSON.parse(await skopeo('inspect', remote(name))).Digest;
 
   describe('login', () => {
     it('is refused with a wrong password', async () => {
@@ -211,6 +227,57 @@ describe('skopeo', { timeout: 180_000 }, () => {
       await assertPulls('list', { from: 'e2e/list:latest', all: true });
       const list = JSON.parse(await skopeo('inspect', '--raw', remote('e2e/list:latest')));
       assert.equal(list.mediaType, DOCKER_LIST_TYPE);
+    });
+  });
+
+  describe('a tag that moved', () => {
+    /** @type {string} */
+    let then;
+    const digests = /** @type {Record<string, string>} */ ({});
+
+    before(async () => {
+      for (const version of ['one', 'two']) {
+        const layers = [[{ name: 'etc/version', bytes: Buffer.from(version) }]];
+        digests[version] = await writeImage(local(`layout-${version}`), layers);
+        const source = `oci:${local(`layout-${version}`)}:latest`;
+        await skopeo('copy', '--preserve-digests', source, `dir:${local(version)}`);
+        await skopeo('copy', '--preserve-digests', source, remote('e2e/moved:latest'));
+        then ??= await nextSecond();
+      }
+    });
+
+    it('is inspected and pulled as it was', async () => {
+      assert.equal(await digestOf('e2e/moved:latest'), digests.two);
+      assert.equal(await digestOf(`e2e/moved:latest.at.${then}`), digests.one);
+      await assertPulls('one', { from: `e2e/moved:latest.at.${then}` });
+    });
+
+    it('is put back by a copy that uploads nothing', async () => {
+      const now = await nextSecond();
+      const count = server.countRequests();
+      const [from, to] = [remote(`e2e/moved:latest.at.${then}`), remote('e2e/moved:latest')];
+      await skopeo('copy', '--preserve-digests', from, to);
+      const requests = await server.requestsSince(count, isManifestPut);
+      assert.deepEqual(requests.filter(carriesBytes), []);
+      assert.equal(await digestOf('e2e/moved:latest'), digests.one);
+      assert.equal(await digestOf(`e2e/moved:latest.at.${now}`), digests.two);
+    });
+
+    it('is unknown at a time before it was there', async () => {
+      const pull = await skopeo.attempt('inspect', remote('e2e/moved:latest.at.20200101Z'));
+      assert.notEqual(pull.code, 0);
+      assert.match(pull.stderr, /manifest unknown/);
+    });
+
+    it('is pulled with all its images after it was deleted', async () => {
+      const source = `oci:${local('moved-layout')}:latest`;
+      const layers = [[{ name: 'etc/version', bytes: Buffer.from('many') }]];
+      await writeIndex(local('moved-layout'), { architectures: ['amd64', 'arm64'], layers });
+      await skopeo('copy', '--all', '--preserve-digests', source, `dir:${local('many')}`);
+      await skopeo('copy', '--all', '--preserve-digests', source, remote('e2e/deleted:latest'));
+      const alive = await nextSecond();
+      await skopeo('delete', remote('e2e/deleted:latest'));
+      await assertPulls('many', { from: `e2e/deleted:latest.at.${alive}`, all: true });
     });
   });
 

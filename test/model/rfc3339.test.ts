@@ -50,6 +50,8 @@ describe('parseRfc3339', () => {
     '2026-11-01T00:00:00Z\n',
     'Sun, 01 Nov 2026 00:00:00 GMT',
     '２０２６-11-01',
+    '0000-01-01T00:00:00+00:01',
+    '9999-12-31T23:59:59-00:01',
   ])('refuses %j', (text, { expect }) => {
     expect(parseRfc3339(text)).toBeNull();
   });

@@ -61,6 +61,8 @@ export function toOciError(error: AnyRegistryError): OciError {
     case 'TagNotFound':
     case 'ManifestNotFound':
       return new OciError(404, { code: 'MANIFEST_UNKNOWN', message });
+    case 'TimeInFuture':
+      return badTime(message);
     case 'TagNameInvalid':
       return manifestInvalid(400, { message, detail: { reason: 'TAG_INVALID' } });
     case 'TagImmutable':
@@ -134,6 +136,11 @@ interface Refusal {
 /** 403, 405 or 409 `DENIED`: the request is understood and will not be done. */
 export function denied(status: 403 | 405 | 409, refusal: Refusal): OciError {
   return new OciError(status, { code: 'DENIED', ...refusal });
+}
+
+/** 400 `MANIFEST_INVALID`: the time that a tag was asked for is none, or is still to come. */
+export function badTime(message: string): OciError {
+  return manifestInvalid(400, { message, detail: { reason: 'BAD_TIME' } });
 }
 
 /** 400, 413 or 415 `MANIFEST_INVALID`. */

@@ -5,15 +5,13 @@ import type { Bytes } from '../../model/bytes.ts';
 import type { Digest } from '../../model/digest.ts';
 import { RegistryError } from '../../model/errors.ts';
 import { MANIFEST_BYTES_MAX, TAGS_PER_PUSH_MAX } from '../../model/limits.ts';
-import type { RepositoryName, TagName } from '../../model/names.ts';
-import { formatRfc3339 } from '../../model/rfc3339.ts';
-import type { EpochMs } from '../../model/time.ts';
-import type { FoundManifest } from '../../registry/resolve.ts';
+import type { RepositoryName } from '../../model/names.ts';
 import { requireAccess } from '../auth/middleware.ts';
-import type { AppEnv, RequestScope } from '../scope.ts';
+import type { AppEnv } from '../scope.ts';
 import { conditionalHeaders, entityTag, isUnchanged } from './conditional.ts';
 import { denied, OciError } from './errors.ts';
-import { parseReference, type Reference } from './params.ts';
+import { parseMoment, parseReference } from './params.ts';
+import { BERTH_AT_HEADER, pullManifest } from './pulled-manifest.ts';
 import {
   nameUnknown,
   repositoryForPush,
@@ -27,9 +25,14 @@ type ManifestContext = Context<AppEnv, '/v2/:name/manifests/:reference'>;
 export async function getManifest(c: ManifestContext): Promise<Response> {
   const name = await requireAccess(c, { name: c.req.param('name'), action: 'pull' });
   const reference = parseReference(c.req.param('reference'));
-  const withBytes = c.req.method !== 'HEAD';
-  const found = await resolve(name, reference, { scope: c.var.scope, withBytes });
-  const { info, bytes } = found.manifest;
+  const pulled = await pullManifest(reference, {
+    name,
+    // A digest means the same at all times.
+    atMs: reference.kind === 'tag' ? parseMoment(c.req.header(BERTH_AT_HEADER)) : null,
+    withBytes: c.req.method !== 'HEAD',
+    operations: c.var.scope.operations,
+  });
+  const { info, bytes } = pulled.manifest;
   const headers = {
     'Content-Type': info.mediaType,
     'Content-Length': String(info.sizeBytes),
@@ -37,62 +40,12 @@ export async function getManifest(c: ManifestContext): Promise<Response> {
     ETag: entityTag(info.digest),
     // Clients compute digests over what they receive; nothing between may change it.
     'Cache-Control': 'no-transform',
-    ...found.headers,
+    ...pulled.headers,
   };
   if (isUnchanged(c.req.header('If-None-Match'), info.digest)) {
     return c.body(null, 304, conditionalHeaders(headers));
   }
   return bytes === null ? c.body(null, 200, headers) : c.body(bytes, 200, headers);
-}
-
-interface Pulled {
-  readonly manifest: FoundManifest;
-  /** What is said beside it. */
-  readonly headers: Readonly<Record<string, string>>;
-}
-
-async function resolve(
-  name: RepositoryName,
-  reference: Reference,
-  { scope, withBytes }: { scope: RequestScope; withBytes: boolean },
-): Promise<Pulled> {
-  if (reference.kind === 'digest') {
-    const { digest } = reference;
-    const resolved = await scope.operations.resolveManifest(name, digest, { withBytes });
-    if (resolved === null) {
-      throw nameUnknown(name);
-    }
-    if (resolved.manifest === null) {
-      throw new RegistryError('ManifestNotFound', { digest });
-    }
-    return { manifest: resolved.manifest, headers: {} };
-  }
-  const { tagName } = reference;
-  const resolved = await scope.operations.resolveTag(name, tagName, { withBytes });
-  if (resolved === null) {
-    throw nameUnknown(name);
-  }
-  if (resolved.manifest === null) {
-    throw resolved.hasEnded ? tagExpired(tagName) : new RegistryError('TagNotFound', { tagName });
-  }
-  return { manifest: resolved.manifest, headers: warnOfEnd(tagName, resolved.endsSoonMs) };
-}
-
-/** Tells who pulls a tag that it will not be there for long. */
-function warnOfEnd(tagName: TagName, endsSoonMs: EpochMs | null): Record<string, string> {
-  return endsSoonMs === null
-    ? {}
-    : { Warning: `299 - "tag '${tagName}' ends at ${formatRfc3339(endsSoonMs)}"` };
-}
-
-function tagExpired(tagName: string): OciError {
-  return new OciError(404, {
-    code: 'MANIFEST_UNKNOWN',
-    message:
-      `tag '${tagName}' was deleted or has expired; ` +
-      'it may be restored while its repository keeps it',
-    detail: { reason: 'TAG_EXPIRED' },
-  });
 }
 
 /** end-7: stores a manifest under a tag, by its digest, or by its digest under several tags. */

@@ -1,7 +1,9 @@
 import { type Digest, parseDigest } from '../../model/digest.ts';
 import { TAG_PAGE_SIZE_DEFAULT, TAG_PAGE_SIZE_MAX } from '../../model/limits.ts';
 import { type TagName, parseTagName } from '../../model/names.ts';
-import { OciError } from './errors.ts';
+import { parseRfc3339 } from '../../model/rfc3339.ts';
+import type { EpochMs } from '../../model/time.ts';
+import { badTime, OciError } from './errors.ts';
 
 /** What a manifest is asked for by; a colon tells the two apart, tags have none. */
 export type Reference =
@@ -36,6 +38,18 @@ export function requireDigest(text: string): Digest {
     });
   }
   return digest;
+}
+
+/**
+ * The moment that a `Berth-At` header names; null where there is none. Refuses with 400
+ * `MANIFEST_INVALID` what is no RFC 3339 time.
+ */
+export function parseMoment(text: string | undefined): EpochMs | null {
+  const momentMs = text === undefined ? null : parseRfc3339(text.trim());
+  if (text !== undefined && momentMs === null) {
+    throw badTime('Berth-At is a time as RFC 3339 writes it: 2026-11-01T12:00:00Z');
+  }
+  return momentMs;
 }
 
 /** The number of names on a page: 100 where `n` is no number, 1000 at most, 0 at least. */

@@ -32,12 +32,14 @@ import { defineStatement } from './statement.ts';
  * null on the right of the join is absent; without a row there is no such repository.
  */
 
-type Nullable<Row> = { [Column in keyof Row]: Row[Column] | null };
-/** The right side of a left join: all columns are there, or none is. */
-const present = <Row extends object>(row: Nullable<Row>, id: keyof Row): Row | null =>
+/** The columns of a left join's right side. */
+export type Nullable<Row> = { [Column in keyof Row]: Row[Column] | null };
+/** All of those columns are there, or none is. */
+export const present = <Row extends object>(row: Nullable<Row>, id: keyof Row): Row | null =>
   row[id] === null ? null : (row as Row);
 
-const repositoryByName = (p: { namespace: unknown; repository: unknown }) => sql`
+/** The live repository of a name, as `r`, and its namespace, as `n`. */
+export const repositoryByName = (p: { namespace: unknown; repository: unknown }) => sql`
     ${namespace} n CROSS JOIN ${repository} r
       ON r.namespace_id = n.id AND r.name = ${p.repository} AND r.state <> 3`;
 
