@@ -8,7 +8,7 @@ import { findViolations } from '../support/invariants.ts';
 import { allFates, losing } from '../support/lost-answers.ts';
 import { openTestRegistry } from '../support/registry.ts';
 import { openLaggingReplica } from '../support/replica.ts';
-import { change, openStage, select, type Stage, valueOf } from '../support/stage.ts';
+import { change, execute, openStage, select, type Stage, valueOf } from '../support/stage.ts';
 import { digestAt, pastOf } from '../support/time-travel.ts';
 
 const temporaryTags = () =>
@@ -79,6 +79,16 @@ describe('a pull of what only ended tags hold', () => {
     stage.clock.advance(300 * SECOND_MS);
     expect((await byDigest())?.manifest).toBeNull();
     expect(await findViolations()).toEqual([]);
+  });
+
+  it('tells garbage collection when the temporary tag ends', async ({ expect }) => {
+    const stage = await openStage();
+    await aPastImage(stage);
+    // As a run of it that found nothing to do would leave it.
+    await execute('UPDATE repository_gc SET earliest_end_ms = NULL');
+    await digestAt(stage, stage.repository)('v1', START_MS);
+    const hints = await select('SELECT earliest_end_ms AS endMs FROM repository_gc');
+    expect(hints).toEqual([{ endMs: stage.clock.nowMs() + 300 * SECOND_MS }]);
   });
 
   it('leaves each client half of that time at least', async ({ expect }) => {
