@@ -80,7 +80,7 @@ async function cutIntoParts(
       break;
     }
     if (filled === upload.partSize) {
-      await parts.write(new Uint8Array(buffer));
+      await parts.write(buffer);
       buffer = new ArrayBuffer(upload.partSize);
       filled = 0;
     }
@@ -91,7 +91,7 @@ async function cutIntoParts(
   return {
     byteCount: start + received,
     parts: await parts.finish(),
-    tail: new Uint8Array(buffer).slice(0, filled),
+    tail: new Uint8Array(buffer.transfer(filled)),
     shaState: hash.serialize(),
   };
 }
@@ -125,7 +125,7 @@ class PartWriter {
   readonly #upload: StoredUpload;
   readonly #options: ReceiveOptions;
   readonly #written: UploadedPart[] = [];
-  #underWay: Promise<UploadedPart> | null = null;
+  #underWay: { readonly part: Promise<UploadedPart>; readonly buffer: ArrayBuffer } | null = null;
   #multipartId: string | null;
 
   constructor(upload: StoredUpload, options: ReceiveOptions) {
@@ -134,18 +134,20 @@ class PartWriter {
     this.#multipartId = upload.r2UploadId;
   }
 
-  async write(bytes: Bytes): Promise<void> {
+  /** Takes the buffer over, which is gone when R2 has the part. */
+  async write(buffer: ArrayBuffer): Promise<void> {
     await this.#settle();
     const { claim, blobStore, openMultipart } = this.#options;
     await claim.keep();
     this.#multipartId ??= await openMultipart();
     const number = this.#upload.partCount + this.#written.length + 1;
-    this.#underWay = blobStore.uploadPart(this.#upload.objectKey, this.#multipartId, {
+    const part = blobStore.uploadPart(this.#upload.objectKey, this.#multipartId, {
       number,
-      bytes,
+      bytes: new Uint8Array(buffer),
     });
     // A failure is seen when the part is settled; until then it must not count as unhandled.
-    this.#underWay.catch(() => undefined);
+    part.catch(() => undefined);
+    this.#underWay = { part, buffer };
   }
 
   async finish(): Promise<readonly UploadedPart[]> {
@@ -155,12 +157,15 @@ class PartWriter {
 
   /** After a failure: waits for what is on its way, so that nothing of ours lands later. */
   async abandon(): Promise<void> {
-    await this.#underWay?.catch(() => undefined);
+    await this.#underWay?.part.catch(() => undefined);
   }
 
   async #settle(): Promise<void> {
     if (this.#underWay !== null) {
-      this.#written.push(await this.#underWay);
+      const { part, buffer } = this.#underWay;
+      this.#written.push(await part);
+      // Freed here and now: left to the collector, 64 MiB of parts come together before it runs.
+      buffer.transfer(0);
       this.#underWay = null;
     }
   }

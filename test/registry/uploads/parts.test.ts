@@ -1,15 +1,55 @@
+import { env } from 'cloudflare:workers';
 import { describe, it } from 'vitest';
 
+import type { Bytes } from '../../../src/model/bytes.ts';
 import { computeDigest } from '../../../src/model/digest.ts';
 import { UPLOAD_PART_BYTES } from '../../../src/model/limits.ts';
 import { uniqueBytes } from '../../support/content.ts';
 import { findViolations } from '../../support/invariants.ts';
 import { aRepository, openTestRegistry } from '../../support/registry.ts';
-import { anUpload, chunkOf, closingAs, nameOf, objectAt, rowsOf } from '../../support/uploads.ts';
+import {
+  anUpload,
+  chunkOf,
+  closingAs,
+  concat,
+  isStored,
+  nameOf,
+  objectAt,
+  rowsOf,
+} from '../../support/uploads.ts';
 
 const PART = UPLOAD_PART_BYTES;
 /** The bytes of every test here; drawing them anew would be most of the time. */
 const BYTES = uniqueBytes(2 * PART + 1);
+
+/** The bucket; for each part that it is given, how many earlier ones are still in memory. */
+function watched(bucket: R2Bucket, held: number[]): R2Bucket {
+  const given: Bytes[] = [];
+  return replacing(bucket, {
+    resumeMultipartUpload(key, uploadId) {
+      const upload = bucket.resumeMultipartUpload(key, uploadId);
+      return replacing(upload, {
+        uploadPart(number: number, bytes: Bytes) {
+          held.push(given.filter(({ byteLength }) => byteLength > 0).length);
+          given.push(bytes);
+          return upload.uploadPart(number, bytes);
+        },
+      });
+    },
+  });
+}
+
+/** The same object with some methods of ours. */
+function replacing<Target extends object>(target: Target, methods: Partial<Target>): Target {
+  return new Proxy(target, {
+    get(_target, name) {
+      const member: unknown = Reflect.get(methods, name) ?? Reflect.get(target, name, target);
+      return typeof member === 'function'
+        ? (...parameters: unknown[]): unknown => Reflect.apply(member, target, parameters)
+        : member;
+    },
+  });
+}
 
 /** R2 puts parts together from 5 MiB on, so these are as small as multipart uploads come. */
 describe('blobs of several parts', () => {
@@ -48,6 +88,22 @@ describe('blobs of several parts', () => {
       expect(await findViolations()).toEqual([]);
     });
   }
+
+  it('are out of memory as soon as R2 has them, in however long a body', async ({ expect }) => {
+    const held: number[] = [];
+    const world = openTestRegistry({ bindings: { ...env, BUCKET: watched(env.BUCKET, held) } });
+    const repository = await aRepository(world);
+    const name = nameOf(repository);
+    const { uploadId } = await anUpload(world, repository);
+    const whole = concat(BYTES, BYTES);
+
+    await world.operations.appendChunk(name, uploadId, chunkOf(whole));
+
+    expect(held).toEqual([0, 0, 0, 0]);
+    const digest = await computeDigest('sha256', whole);
+    const blob = await world.operations.finishUpload(name, uploadId, closingAs(digest));
+    expect(await isStored(blob, whole)).toBe(true);
+  });
 
   it('I-DIGEST: under a wrong digest nothing of them stays', async ({ expect }) => {
     for (const algorithm of ['sha256', 'sha512'] as const) {
