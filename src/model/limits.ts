@@ -18,7 +18,12 @@ export const LABEL_VALUE_BYTES_MAX = 65_536;
 /** One JSON parameter must stay well below D1's 2,000,000 bytes. */
 export const JSON_PARAMETER_BYTES_MAX = 1_000_000;
 
-/** R2 wants every part of a multipart upload but the last to have one size, 5 MiB at least. */
+/**
+ * R2 wants every part of a multipart upload but the last to have one size, 5 MiB at least. Two are
+ * in memory for each upload, so six layers at once take 60 of the 128 MB that an isolate has, and
+ * would take 96 with parts of 8 MiB. Those save 40 of the 106 R2 writes of 512 MiB in a stream, and
+ * no CPU; in chunks of 5 MiB they cost 50 writes more, for what fills no part is put aside each time.
+ */
 export const UPLOAD_PART_BYTES = 5 * MIB;
 export const BLOB_BYTES_MAX = 20_000_000_000;
 /** 90 MiB: the edge refuses request bodies above 100 MB on most plans before a Worker runs. */
