@@ -16,7 +16,7 @@ import {
 
 const NAME = 'acme/app';
 const ABSENT = `sha256:${'0'.repeat(64)}`;
-const SBOM = 'application/vnd.example.sbom';
+const SBOM = 'application/vnd.example.sbom+json';
 
 interface Listed {
   readonly mediaType: string;
@@ -117,7 +117,8 @@ describe('the list of referrers', () => {
       pushed.push((await refer(subject, { artifactType: SBOM, annotations })).digest);
     }
     const seen: string[] = [];
-    let path: string | null = `/v2/${NAME}/referrers/${subject.digest}?artifactType=${SBOM}`;
+    const filter = `?artifactType=${encodeURIComponent(SBOM)}`;
+    let path: string | null = `/v2/${NAME}/referrers/${subject.digest}${filter}`;
     let pages = 0;
     while (path !== null && pages < 5) {
       const { answer, manifests, next } = await referrersAt(path);
