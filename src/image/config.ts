@@ -16,7 +16,9 @@ import type { ParsedImage } from './parsed-manifest.ts';
 export interface ImageConfig {
   /** `config.Labels`, those whose values are strings. */
   readonly labels: Readonly<Record<string, string>>;
-  /** The whole of it: `history`, `rootfs` and what else a reader looks for. */
+  /** One object a step, base first; none where an OCI image does not tell. */
+  readonly history: readonly JsonObject[];
+  /** The whole of it. */
   readonly json: JsonObject;
 }
 
@@ -56,9 +58,9 @@ export function parseImageConfig(bytes: Uint8Array, parsed: ParsedImage): ImageC
   }
   const json = readJsonObject(bytes, 'config');
   if (parsed.format === 'oci' && Object.keys(json).length === 0) {
-    return { labels: {}, json };
+    return { labels: {}, history: [], json };
   }
   const schema = parsed.format === 'oci' ? ociConfigSchema : dockerConfigSchema;
-  const { config } = matchSchema(json, schema, 'config');
-  return { labels: config?.Labels ?? {}, json };
+  const { config, history = [] } = matchSchema(json, schema, 'config');
+  return { labels: config?.Labels ?? {}, history, json };
 }

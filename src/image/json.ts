@@ -104,7 +104,8 @@ function parseJson(text: string, document: string): unknown {
   }
 }
 
-function isJsonObject(value: unknown): value is JsonObject {
+/** Whether the value is an object that JSON can spell, and no array. */
+export function isJsonObject(value: unknown): value is JsonObject {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 

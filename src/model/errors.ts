@@ -35,6 +35,8 @@ export interface RegistryErrorDetails {
   ExpirationOutOfRange: { readonly tagName: string; readonly endMs: number };
   /** The bytes are not a manifest that this registry stores; `reason` says what is wrong. */
   ManifestInvalid: { readonly reason: string };
+  /** The manifest lists others, where one image is asked for. */
+  NotAnImageManifest: { readonly digest: string };
   /** The manifest's media type is none of the four that are stored. */
   ManifestTypeUnsupported: { readonly mediaType: string };
   /** The manifest has more than `maxBytes` bytes. */
@@ -89,6 +91,7 @@ const MESSAGES: { [Code in RegistryErrorCode]: (detail: RegistryErrorDetails[Cod
   ExpirationOutOfRange: ({ tagName, endMs }) =>
     `tag '${tagName}' would have expired at ${new Date(endMs).toISOString()}`,
   ManifestInvalid: ({ reason }) => `manifest invalid: ${reason}`,
+  NotAnImageManifest: ({ digest }) => `manifest ${digest} is a list, not an image`,
   ManifestTypeUnsupported: ({ mediaType }) => `manifests of type '${mediaType}' are not accepted`,
   ManifestTooLarge: ({ maxBytes }) => `a manifest may have at most ${maxBytes} bytes`,
   BlobUnknown: ({ digests }) => `content unknown to the repository: ${digests.join(', ')}`,

@@ -23,20 +23,20 @@ import { lowerLeaseHintStatement } from '../storage/d1/gc-hints.ts';
 import { EMPTY_BLOB_KEY } from '../storage/r2/paths.ts';
 import type { RegistryDeps } from './deps.ts';
 import { collectHolders } from './garbage/collect.ts';
-import type { BlobMounts, BlobReads } from './interface.ts';
+import type { BlobMounts, BlobReads, IncludePlacements } from './interface.ts';
 import { sendAgain } from './send-again.ts';
 
 /** Looks blobs up. */
 export function createBlobReads({ database }: RegistryDeps): BlobReads {
   return {
-    async getRepoBlobByDigest(repository, digest, { includePlacements = false } = {}) {
+    async getRepoBlobByDigest(repository, digest, options = {}) {
       if (parseDigest(digest) === null) {
         return null;
       }
       const blob = await database.firstAnywhere(
         visibleBlobStatement({ repositoryId: repository.id, digest }),
       );
-      return blob && (includePlacements ? blob : withoutPlacements(blob));
+      return blob && asAskedFor(blob, options);
     },
   };
 }
@@ -156,6 +156,11 @@ export async function ensureEmptyBlob({
     throw new Error('the row of the empty layer was not made');
   }
   return blob;
+}
+
+/** A blob from the database with its placements, or without if they were not asked for. */
+export function asAskedFor(blob: Blob, { includePlacements }: IncludePlacements): Blob {
+  return includePlacements ? blob : withoutPlacements(blob);
 }
 
 function withoutPlacements({

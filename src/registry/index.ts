@@ -11,6 +11,7 @@ import { createGarbageLeases } from './garbage/lease.ts';
 import { createStaleUploads } from './garbage/stale-uploads.ts';
 import { createTombstoneDrain } from './garbage/tombstones.ts';
 import { createHealthChecks } from './health.ts';
+import { createLayerReads } from './layers.ts';
 import { createManifestLookups } from './manifests/lookups.ts';
 import { createManifestWrites, createTaggedPushes } from './manifests/writes.ts';
 import { createReferrers } from './referrers.ts';
@@ -45,6 +46,7 @@ export function createRegistry(deps: RegistryDeps) {
     ...createTagWrites(deps),
     ...createManifestLookups(deps),
     ...createManifestWrites(deps),
+    ...createLayerReads(deps),
     ...createBlobReads(deps),
     ...createBlobMounts(deps),
     ...createBlobUploads(deps),

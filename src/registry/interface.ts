@@ -51,7 +51,7 @@ export interface RegistryDataInterface
 interface RaiseOnError {
   readonly raiseOnError?: boolean;
 }
-interface IncludePlacements {
+export interface IncludePlacements {
   /** Also say in which storage locations each blob is kept. */
   readonly includePlacements?: boolean;
 }

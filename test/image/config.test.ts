@@ -41,6 +41,7 @@ describe('parseImageConfig', () => {
 
     expect(await read('dockerManifest', config)).toEqual({
       labels: { a: 'b', '': 'x' },
+      history: dockerConfig.history,
       json: config,
     });
   });
@@ -57,7 +58,7 @@ describe('parseImageConfig', () => {
   );
 
   it('takes an empty object for OCI only', async ({ expect }) => {
-    expect(await read('ociManifest', '{}')).toEqual({ labels: {}, json: {} });
+    expect(await read('ociManifest', '{}')).toEqual({ labels: {}, history: [], json: {} });
     expect(await reasonOf(() => read('dockerManifest', '{}'))).toMatch(/^config\.history: /);
   });
 

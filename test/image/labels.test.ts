@@ -13,7 +13,7 @@ import { LABEL_VALUE_BYTES_MAX } from '../../src/model/limits.ts';
 import { bodies, descriptor, parseImage, parseIndex } from './build.ts';
 
 function configOf(labels: Record<string, string>) {
-  return { labels, json: {} };
+  return { labels, history: [], json: {} };
 }
 
 describe('manifestLabels', () => {

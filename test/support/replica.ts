@@ -36,34 +36,36 @@ export async function openLaggingReplica(): Promise<LaggingReplica> {
   let old = await copyTables();
   let reads = 0;
 
-  async function readOld(statement: D1PreparedStatement): Promise<D1Result> {
+  async function readOld(statements: readonly D1PreparedStatement[]): Promise<D1Result[]> {
     reads += 1;
     const before = restore(old);
     const results = await env.DB.batch([
       env.DB.prepare('PRAGMA defer_foreign_keys = on'),
       ...before,
-      statement,
+      ...statements,
       ...restore(await copyTables()),
     ]);
-    const result = results[1 + before.length];
-    if (result === undefined) {
-      throw new Error('the read gave no result');
-    }
-    return result;
+    const first = 1 + before.length;
+    return results.slice(first, first + statements.length);
   }
 
+  /** What stands behind the statements that this replica prepared. */
+  const targets = new WeakMap<D1PreparedStatement, D1PreparedStatement>();
+
   function statementOf(statement: D1PreparedStatement): D1PreparedStatement {
-    return new Proxy(statement, {
+    const proxy = new Proxy(statement, {
       get(target, name) {
         if (name === 'bind') {
           return (...values: unknown[]) => statementOf(target.bind(...values));
         }
         if (name === 'all') {
-          return () => readOld(target);
+          return async () => (await readOld([target]))[0];
         }
         throw new Error(`the replica does not know ${String(name)}`);
       },
     });
+    targets.set(proxy, statement);
+    return proxy;
   }
 
   const DB = new Proxy(env.DB, {
@@ -78,6 +80,8 @@ export async function openLaggingReplica(): Promise<LaggingReplica> {
           ? session
           : {
               prepare: (sql: string) => statementOf(env.DB.prepare(sql)),
+              batch: (statements: readonly D1PreparedStatement[]) =>
+                readOld(statements.map((proxy) => targets.get(proxy) ?? proxy)),
               getBookmark: () => session.getBookmark(),
             };
       };

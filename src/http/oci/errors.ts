@@ -72,6 +72,8 @@ export function toOciError(error: AnyRegistryError): OciError {
       });
     case 'ManifestInvalid':
       return manifestInvalid(400, { message, detail: { reason: error.detail.reason } });
+    case 'NotAnImageManifest':
+      return manifestInvalid(400, { message });
     case 'ManifestTypeUnsupported':
       return manifestInvalid(415, { message });
     case 'ManifestTooLarge':

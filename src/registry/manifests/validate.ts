@@ -1,10 +1,9 @@
-import { type ImageConfig, needsConfig, parseImageConfig } from '../../image/config.ts';
-import type { ParsedImage, ParsedIndex, ParsedManifest } from '../../image/parsed-manifest.ts';
-import type { Blob } from '../../model/datatypes.ts';
+import { type ImageConfig, needsConfig } from '../../image/config.ts';
+import type { ParsedIndex, ParsedManifest } from '../../image/parsed-manifest.ts';
 import { RegistryError } from '../../model/errors.ts';
-import { CONFIG_BYTES_MAX } from '../../model/limits.ts';
 import type { BlobStore } from '../../storage/r2/blob-store.ts';
 import type { RegistrySettings } from '../settings.ts';
+import { readConfig } from './config.ts';
 import type { PushContext } from './push-context.ts';
 
 /**
@@ -29,30 +28,6 @@ export async function validateNewManifest(
   }
   const config = context.blobs.get(parsed.config.digest);
   return config !== undefined && needsConfig(parsed) ? readConfig(parsed, config, blobStore) : null;
-}
-
-async function readConfig(
-  parsed: ParsedImage,
-  blob: Blob,
-  blobStore: BlobStore,
-): Promise<ImageConfig> {
-  if (blob.compressedSize !== parsed.config.size) {
-    throw new RegistryError('ManifestInvalid', {
-      reason: `config.size is ${parsed.config.size}, the blob has ${blob.compressedSize} bytes`,
-    });
-  }
-  if (blob.compressedSize > CONFIG_BYTES_MAX) {
-    throw new RegistryError('ManifestInvalid', {
-      reason: `a config may have at most ${CONFIG_BYTES_MAX} bytes`,
-    });
-  }
-  const bytes = await blobStore.read(blob.objectKey);
-  if (bytes === null) {
-    throw new RegistryError('ManifestInvalid', {
-      reason: `the config ${blob.digest} cannot be read`,
-    });
-  }
-  return parseImageConfig(bytes, parsed);
 }
 
 function validateChildren(

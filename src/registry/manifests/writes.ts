@@ -1,12 +1,13 @@
 import type { ParsedManifest } from '../../image/parsed-manifest.ts';
 import type { Manifest, Tag } from '../../model/datatypes.ts';
-import { isRegistryError, RegistryError, type RegistryErrorCode } from '../../model/errors.ts';
+import { RegistryError, type RegistryErrorCode } from '../../model/errors.ts';
 import { parseTagName } from '../../model/names.ts';
 import type { RepositoryRef } from '../../model/references.ts';
 import { addSeconds } from '../../model/time.ts';
 import { withBytes } from '../../storage/d1/rows.ts';
 import type { RegistryDeps } from '../deps.ts';
 import type { ManifestWrites } from '../interface.ts';
+import { nullUnless } from '../null-unless.ts';
 import { pushManifest } from './push.ts';
 
 /** The refusals that a caller may have as `null` instead. */
@@ -22,7 +23,7 @@ const EXPECTED: ReadonlySet<RegistryErrorCode> = new Set<RegistryErrorCode>([
 export function createManifestWrites(deps: RegistryDeps): ManifestWrites {
   return {
     async createManifestAndRetargetTag(repository, parsed, tagName, { raiseOnError } = {}) {
-      return nullUnless(raiseOnError, async () => {
+      return nullUnless(raiseOnError, EXPECTED, async () => {
         const { manifest, tags, created } = await pushTagged(repository, parsed, {
           tagNames: [tagName],
           deps,
@@ -39,7 +40,7 @@ export function createManifestWrites(deps: RegistryDeps): ManifestWrites {
       if (!(expirationSec > 0)) {
         throw new RangeError('a temporary tag lives for one second at least');
       }
-      return nullUnless(options.raiseOnError, async () => {
+      return nullUnless(options.raiseOnError, EXPECTED, async () => {
         const nowMs = deps.clock.nowMs();
         // A referrer is reached through its subject, not through a tag, so nothing ends it.
         const endMs = parsed.subject === null ? addSeconds(nowMs, expirationSec) : null;
@@ -84,18 +85,4 @@ async function pushTagged(
   const hold = { kind: 'tags', tagNames } as const;
   const { manifest, tags, created } = await pushManifest({ repository, parsed, hold, nowMs }, deps);
   return { manifest: withBytes(manifest, parsed.bytes), tags, created };
-}
-
-async function nullUnless<Result>(
-  raiseOnError: boolean | undefined,
-  write: () => Promise<Result>,
-): Promise<Result | null> {
-  try {
-    return await write();
-  } catch (error) {
-    if (!raiseOnError && isRegistryError(error) && EXPECTED.has(error.code)) {
-      return null;
-    }
-    throw error;
-  }
 }

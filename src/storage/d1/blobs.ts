@@ -36,6 +36,15 @@ export const visibleBlobsStatement = defineStatement<
   toBlob,
 );
 
+/** The blobs that a manifest links, in no order. */
+export const blobsOfManifestStatement = defineStatement<{ manifestId: number }, BlobRow, Blob>(
+  (p) => sql`
+    SELECT ${blobColumns}
+    FROM ${manifestBlob} link CROSS JOIN ${blob} b ON b.id = link.blob_id
+    WHERE link.manifest_id = ${p.manifestId}`,
+  toBlob,
+);
+
 /** The blob of a digest wherever it is, for an upload that is about to give it a second copy. */
 export const blobByDigestStatement = defineStatement<{ digest: string }, BlobRow, Blob>(
   (p) => sql`SELECT ${blobColumns} FROM ${blob} b WHERE b.digest = ${p.digest}`,

@@ -36,6 +36,11 @@ export interface Database {
     statement: Statement<Row>,
     isFound?: (row: Row) => boolean,
   ): Promise<Row | null>;
+  /** The same for a batch, whose rows say whether what is asked for is there. */
+  batchAnywhere<const Statements extends readonly Statement<unknown>[]>(
+    statements: Statements,
+    isFound: (rows: Rows<Statements>) => boolean,
+  ): Promise<Rows<Statements>>;
   /** Asks for nothing but an answer. */
   ping(): Promise<void>;
   /** What a later request sends back to read what this one wrote; null if nothing was asked. */
@@ -67,6 +72,10 @@ export function openDatabase(d1: D1Database, options: DatabaseOptions): Database
       const row = await nearest.first(statement);
       const isEnough = !usesReplicas || (row !== null && isFound(row));
       return isEnough ? row : primary.first(statement);
+    },
+    async batchAnywhere(statements, isFound) {
+      const rows = await nearest.batch(statements);
+      return !usesReplicas || isFound(rows) ? rows : primary.batch(statements);
     },
     async ping() {
       meter.add('d1RoundTrips');

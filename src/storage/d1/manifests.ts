@@ -55,6 +55,18 @@ export const manifestInfoByDigestStatement = defineStatement<
   toManifestInfo,
 );
 
+/** The manifest of an id in its repository, whether anything holds it or not. */
+export const manifestByIdStatement = defineStatement<
+  { repositoryId: number; manifestId: number },
+  ManifestRow & ManifestBodyRow,
+  StoredManifest
+>(
+  (p) => sql`
+    SELECT ${manifestColumns}, ${manifestBodyColumns} FROM ${manifest} m
+    WHERE m.id = ${p.manifestId} AND m.repository_id = ${p.repositoryId}`,
+  toStoredManifest,
+);
+
 /** The manifest of a digest that an alive tag holds; `hidden` says whether temporary ones count. */
 const availableManifest = (hidden: boolean) =>
   defineStatement<ManifestKey & { nowMs: number }, ManifestRow & ManifestBodyRow, StoredManifest>(
