@@ -18,8 +18,13 @@ export function manifestInvalid(path: string, problem: string): RegistryError<'M
  * The JSON object that bytes spell in UTF-8 without byte order mark. `ManifestInvalid` for
  * anything else and for nesting beyond {@link JSON_DEPTH_MAX}; `document` names it in the reason.
  */
-export function readJsonObject(bytes: Uint8Array, document: 'manifest' | 'config'): JsonObject {
-  const value = parseJson(decode(bytes, document), document);
+export function readJsonObject(bytes: Uint8Array, document: string): JsonObject {
+  return parseJsonObject(decode(bytes, document), document);
+}
+
+/** The same of a text. */
+export function parseJsonObject(text: string, document: string): JsonObject {
+  const value = parseJson(text, document);
   if (!isJsonObject(value)) {
     throw manifestInvalid(document, 'is not a JSON object');
   }
@@ -107,6 +112,12 @@ function parseJson(text: string, document: string): unknown {
 /** Whether the value is an object that JSON can spell, and no array. */
 export function isJsonObject(value: unknown): value is JsonObject {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/** The text under a key; null for anything else. */
+export function textIn(object: JsonObject, key: string): string | null {
+  const value = object[key];
+  return typeof value === 'string' ? value : null;
 }
 
 function isStringEntry(entry: [string, JsonValue]): entry is [string, string] {

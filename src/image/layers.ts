@@ -11,7 +11,7 @@ import { digestOf, hexOf } from '../model/digest.ts';
 import { EMPTY_BLOB_BYTES, EMPTY_BLOB_DIGEST } from '../model/empty-blob.ts';
 import { HISTORY_STEPS_MAX } from '../model/limits.ts';
 import type { ImageConfig } from './config.ts';
-import { isJsonObject, manifestInvalid } from './json.ts';
+import { isJsonObject, manifestInvalid, textIn } from './json.ts';
 import type { LayerDescriptor, ParsedImage } from './parsed-manifest.ts';
 
 /** One step of an image's history and the layer that it made. */
@@ -161,9 +161,4 @@ function historyOfImage(json: JsonObject): StepHistory {
     command: command === null ? null : JSON.stringify(command),
     containerCommand: command,
   };
-}
-
-function textIn(object: JsonObject, key: string): string | null {
-  const value = object[key];
-  return typeof value === 'string' ? value : null;
 }

@@ -7,6 +7,9 @@ export const MANIFEST_MEDIA_TYPES = {
 } as const;
 export type ManifestMediaType = (typeof MANIFEST_MEDIA_TYPES)[keyof typeof MANIFEST_MEDIA_TYPES];
 
+/** Docker's first manifests, unsigned. A form that images are given in, never one that is stored. */
+export const SCHEMA1_MEDIA_TYPE = 'application/vnd.docker.distribution.manifest.v1+json';
+
 export const DOCKER_CONFIG_MEDIA_TYPE = 'application/vnd.docker.container.image.v1+json';
 export const OCI_CONFIG_MEDIA_TYPE = 'application/vnd.oci.image.config.v1+json';
 

@@ -1,6 +1,7 @@
 import type { Bytes } from '../model/bytes.ts';
+import type { JsonObject } from '../model/datatypes.ts';
 import type { Digest } from '../model/digest.ts';
-import type { ManifestMediaType } from './media-types.ts';
+import type { ManifestMediaType, SCHEMA1_MEDIA_TYPE } from './media-types.ts';
 
 /** What a manifest says about a piece of content. `digest` has at least a digest's syntax. */
 export interface Descriptor {
@@ -60,3 +61,36 @@ export interface ParsedIndex extends ParsedManifestBase {
 
 /** A manifest's bytes, read once. The interface's `manifest_interface_instance`. */
 export type ParsedManifest = ParsedImage | ParsedIndex;
+
+/** A layer of a schema 1 manifest, and what its Docker v1 metadata tells of it. */
+export interface Schema1Layer {
+  readonly blobDigest: Digest;
+  readonly id: string;
+  /** Null: this is the base. */
+  readonly parentId: string | null;
+  readonly created: string | null;
+  readonly author: string | null;
+  readonly comment: string | null;
+  /** The command's list as JSON. */
+  readonly command: string | null;
+  /** Compressed, in bytes. */
+  readonly size: number | null;
+  /** All of the metadata. */
+  readonly metadata: JsonObject;
+}
+
+/** An image in the form of Docker's schema 1: made here of an image, and never stored. */
+export interface ParsedSchema1 {
+  readonly kind: 'schema1';
+  readonly mediaType: typeof SCHEMA1_MEDIA_TYPE;
+  readonly digest: Digest;
+  readonly bytes: Bytes;
+  /** `namespace/repository`, or the repository alone. */
+  readonly name: string;
+  readonly tagName: string;
+  /** Base first, other than in the bytes. */
+  readonly layers: readonly Schema1Layer[];
+}
+
+/** A manifest in any form that it can be given in; only a {@link ParsedManifest} can be pushed. */
+export type ManifestForm = ParsedManifest | ParsedSchema1;

@@ -13,6 +13,8 @@ export const MANIFEST_INLINE_BYTES_MAX = 1_000_000;
 export const MANIFEST_DESCRIPTORS_MAX = 10_000;
 /** A config is read into memory whole when its manifest is pushed. */
 export const CONFIG_BYTES_MAX = 8 * MIB;
+/** A list in a list is rare, and each costs a round trip on the way down to an image. */
+export const INDEX_DEPTH_MAX = 10;
 /** Each step of a history becomes a layer in memory, also one that changed nothing. */
 export const HISTORY_STEPS_MAX = 10_000;
 /** Longer label values are skipped when labels are copied from an image. */

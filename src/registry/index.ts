@@ -12,6 +12,7 @@ import { createStaleUploads } from './garbage/stale-uploads.ts';
 import { createTombstoneDrain } from './garbage/tombstones.ts';
 import { createHealthChecks } from './health.ts';
 import { createLayerReads } from './layers.ts';
+import { createManifestConversion } from './manifests/conversion.ts';
 import { createManifestLookups } from './manifests/lookups.ts';
 import { createManifestWrites, createTaggedPushes } from './manifests/writes.ts';
 import { createReferrers } from './referrers.ts';
@@ -45,6 +46,7 @@ export function createRegistry(deps: RegistryDeps) {
     ...createTagHistory(deps),
     ...createTagWrites(deps),
     ...createManifestLookups(deps),
+    ...createManifestConversion(deps),
     ...createManifestWrites(deps),
     ...createLayerReads(deps),
     ...createBlobReads(deps),

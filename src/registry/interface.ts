@@ -1,4 +1,4 @@
-import type { ParsedManifest } from '../image/parsed-manifest.ts';
+import type { ManifestForm, ParsedManifest, ParsedSchema1 } from '../image/parsed-manifest.ts';
 import type {
   Blob,
   BlobUpload,
@@ -223,7 +223,8 @@ export interface ManifestReads {
     },
   ): Promise<Manifest | null>;
   /**
-   * The schema 1 form, unsigned; null where none can be built.
+   * The schema 1 form, unsigned, of an image whose layers are all kept here; of a list, that of its
+   * first child for amd64 and Linux. Null where none can be built, which is ManifestInvalid too.
    * Errors: ManifestNotFound (r), ManifestInvalid (r).
    */
   getSchema1ParsedManifest(
@@ -232,15 +233,19 @@ export interface ManifestReads {
     repositoryName: string,
     tagName: string,
     options?: RaiseOnError,
-  ): Promise<ParsedManifest | null>;
-  /** The manifest in an allowed media type, itself if that is one; null if it cannot be. */
+  ): Promise<ParsedSchema1 | null>;
+  /**
+   * The manifest in an allowed media type: itself, byte for byte, if its own is one; else, of a
+   * list, what its first child for amd64 and Linux is converted to, and of an image its schema 1
+   * form. Null if that gives none.
+   */
   convertManifest(
     manifest: ManifestInfo,
     namespaceName: string,
     repositoryName: string,
     tagName: string,
     allowedMediaTypes: ReadonlySet<string>,
-  ): Promise<ParsedManifest | null>;
+  ): Promise<ManifestForm | null>;
 }
 
 export interface ManifestWrites {
@@ -286,7 +291,7 @@ export interface LayerReads {
    */
   listParsedManifestLayers(
     repository: RepositoryRef,
-    manifest: ParsedManifest,
+    manifest: ManifestForm,
     options?: IncludePlacements,
   ): Promise<readonly ManifestLayer[] | null>;
 }

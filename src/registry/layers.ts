@@ -1,6 +1,7 @@
 import { needsConfig } from '../image/config.ts';
 import { imageLayers } from '../image/layers.ts';
-import type { ParsedImage, ParsedManifest } from '../image/parsed-manifest.ts';
+import type { ManifestForm, ParsedImage, ParsedSchema1 } from '../image/parsed-manifest.ts';
+import { schema1Layers } from '../image/schema1.ts';
 import type { Blob, ManifestImageLayer, ManifestLayer } from '../model/datatypes.ts';
 import { EMPTY_BLOB_DIGEST } from '../model/empty-blob.ts';
 import { RegistryError, type RegistryErrorCode } from '../model/errors.ts';
@@ -59,13 +60,17 @@ interface Place {
 
 /** The layers, base first, each with its blob; null if the repository lacks a local one. */
 async function listLayers(
-  parsed: ParsedManifest,
+  parsed: ManifestForm,
   { repositoryId, options, deps }: Place,
 ): Promise<readonly ManifestLayer[] | null> {
   if (parsed.kind === 'index') {
     throw new RegistryError('NotAnImageManifest', { digest: parsed.digest });
   }
-  const blobs = await visibleBlobs(parsed.localBlobDigests, { repositoryId, deps });
+  const digests =
+    parsed.kind === 'image'
+      ? parsed.localBlobDigests
+      : parsed.layers.map(({ blobDigest }) => blobDigest);
+  const blobs = await visibleBlobs(digests, { repositoryId, deps });
   const infos = await layersOf(parsed, blobs, deps);
   const isEmptyNamed = infos.some(({ blobDigest }) => blobDigest === EMPTY_BLOB_DIGEST);
   if (isEmptyNamed && !blobs.has(EMPTY_BLOB_DIGEST)) {
@@ -83,18 +88,17 @@ async function listLayers(
 }
 
 async function layersOf(
-  parsed: ParsedImage,
+  parsed: ParsedImage | ParsedSchema1,
   blobs: ReadonlyMap<string, Blob>,
   { blobStore }: RegistryDeps,
 ): Promise<readonly ManifestImageLayer[]> {
+  if (parsed.kind === 'schema1') {
+    return schema1Layers(parsed);
+  }
   if (!needsConfig(parsed)) {
     return imageLayers(parsed, null);
   }
-  const config = blobs.get(parsed.config.digest);
-  if (config === undefined) {
-    const reason = `the config ${parsed.config.digest} is not in the repository`;
-    throw new RegistryError('ManifestInvalid', { reason });
-  }
+  const config = blobs.get(parsed.config.digest) ?? null;
   return imageLayers(parsed, await readConfig(parsed, config, blobStore));
 }
 

@@ -11,12 +11,12 @@ import { encodeUtf8 } from '../../src/model/bytes.ts';
 import type { Manifest } from '../../src/model/datatypes.ts';
 import type { RepositoryRef } from '../../src/model/references.ts';
 import { parsed, uniqueBytes } from './content.ts';
-import { aRepository, openTestRegistry } from './registry.ts';
+import { aRepository, openTestRegistry, type TestRegistryOptions } from './registry.ts';
 import { type StagedBlob, storeBlob } from './stage.ts';
 
 /** An empty repository that images are pushed into, without a tag that one could name. */
-export async function openImageStage() {
-  const world = openTestRegistry();
+export async function openImageStage(options: TestRegistryOptions = {}) {
+  const world = openTestRegistry(options);
   const repository = await aRepository(world);
   return {
     ...world,

@@ -6,14 +6,20 @@ import { CONFIG_BYTES_MAX } from '../../model/limits.ts';
 import type { BlobStore } from '../../storage/r2/blob-store.ts';
 
 /**
- * The config of an image that needs one, from the blob that has its digest. `ManifestInvalid` if
- * the blob is another than the manifest says, too large, lost, or no config.
+ * The config of an image that needs one, from the blob that the repository has for it.
+ * `ManifestInvalid` if it has none (null), or if that is another than the manifest says, too large,
+ * lost, or no config.
  */
 export async function readConfig(
   parsed: ParsedImage,
-  blob: Blob,
+  blob: Blob | null,
   blobStore: BlobStore,
 ): Promise<ImageConfig> {
+  if (blob === null) {
+    throw new RegistryError('ManifestInvalid', {
+      reason: `the config ${parsed.config.digest} is not in the repository`,
+    });
+  }
   if (blob.compressedSize !== parsed.config.size) {
     throw new RegistryError('ManifestInvalid', {
       reason: `config.size is ${parsed.config.size}, the blob has ${blob.compressedSize} bytes`,

@@ -31,9 +31,11 @@ const SELECT_BY_REACH = {
 export function createManifestLookups(deps: RegistryDeps): Lookups {
   const { database, clock, ids } = deps;
   return {
-    async getManifestForTag({ manifest: { id: manifestId } }) {
+    async getManifestForTag({ manifest: { id: manifestId, repositoryId } }) {
       // A tag's row never points elsewhere, and may be collected before its manifest is.
-      const stored = await database.firstAnywhere(manifestByIdStatement({ manifestId }));
+      const stored = await database.firstAnywhere(
+        manifestByIdStatement({ manifestId, repositoryId }),
+      );
       return stored && loadManifest(stored, deps);
     },
 

@@ -26,8 +26,8 @@ export async function validateNewManifest(
   if (missing.length > 0) {
     throw new RegistryError('BlobUnknown', { digests: missing });
   }
-  const config = context.blobs.get(parsed.config.digest);
-  return config !== undefined && needsConfig(parsed) ? readConfig(parsed, config, blobStore) : null;
+  const config = context.blobs.get(parsed.config.digest) ?? null;
+  return needsConfig(parsed) ? readConfig(parsed, config, blobStore) : null;
 }
 
 function validateChildren(

@@ -31,18 +31,6 @@ export const manifestByDigestStatement = defineStatement<
   toStoredManifest,
 );
 
-/** The manifest of a row id. */
-export const manifestByIdStatement = defineStatement<
-  { manifestId: number },
-  ManifestRow & ManifestBodyRow,
-  StoredManifest
->(
-  (p) => sql`
-    SELECT ${manifestColumns}, ${manifestBodyColumns} FROM ${manifest} m
-    WHERE m.id = ${p.manifestId}`,
-  toStoredManifest,
-);
-
 /** The manifest of a digest without the body. */
 export const manifestInfoByDigestStatement = defineStatement<
   ManifestKey,
