@@ -1,4 +1,4 @@
-import { generateKeyPairSync } from 'node:crypto';
+import { generateKeyPairSync, randomBytes } from 'node:crypto';
 
 import { cloudflareTest, readD1Migrations } from '@cloudflare/vitest-plugin';
 import { defineConfig } from 'vitest/config';
@@ -17,6 +17,7 @@ export default defineConfig(async () => ({
           // Answers outlive the reset between tests; the tests that are about them turn them on.
           ANSWER_TTL_SEC: '0',
           TOKEN_SIGNING_KEY: JSON.stringify(testSigningKey),
+          LEGACY_IMAGE_KEY: randomBytes(32).toString('hex'),
         },
       },
     }),

@@ -2,7 +2,11 @@ import { createHash, generateKeyPairSync, randomBytes } from 'node:crypto';
 import { chmodSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
 
 /** What each secret is made of when `.dev.vars` lacks it. */
-const MAKERS = { ADMIN_PASSWORD: newPassword, TOKEN_SIGNING_KEY: newSigningKey };
+const MAKERS = {
+  ADMIN_PASSWORD: newPassword,
+  TOKEN_SIGNING_KEY: newSigningKey,
+  LEGACY_IMAGE_KEY: newImageKey,
+};
 
 /**
  * Adds the secrets that a `.dev.vars` file lacks, making the file if there is none; what is there
@@ -47,4 +51,9 @@ function newSigningKey() {
   const { kty, crv, x, y, d } = privateKey.export({ format: 'jwk' });
   const kid = createHash('sha256').update(JSON.stringify({ crv, kty, x, y })).digest('base64url');
   return JSON.stringify({ kty, crv, x, y, d, kid, alg: 'ES256', use: 'sig' });
+}
+
+/** What ids of legacy images are made with: as many bits as the hash that uses it. */
+function newImageKey() {
+  return randomBytes(32).toString('hex');
 }

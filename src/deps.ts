@@ -1,6 +1,7 @@
 import type { JobScope } from './cron/run.ts';
 import type { AuthDeps } from './http/auth/dependencies.ts';
 import { administratorRights } from './http/auth/rights.ts';
+import { ConfigurationError } from './http/configuration-error.ts';
 import type { RequestScope } from './http/scope.ts';
 import { describeError, log } from './log.ts';
 import { type Clock, epochMs } from './model/time.ts';
@@ -14,7 +15,7 @@ import { Meter } from './storage/meter.ts';
 import { openBlobStore } from './storage/r2/blob-store.ts';
 
 /** The bindings and secrets; nothing else reads them. */
-type Bindings = Pick<Env, 'DB' | 'BUCKET' | 'CACHE'>;
+type Bindings = Pick<Env, 'DB' | 'BUCKET' | 'CACHE'> & Partial<Pick<Env, 'LEGACY_IMAGE_KEY'>>;
 type Secrets = Partial<Pick<Env, 'ADMIN_PASSWORD' | 'TOKEN_SIGNING_KEY'>>;
 
 const systemClock: Clock = { nowMs: () => epochMs(Date.now()) };
@@ -31,6 +32,23 @@ export function authDeps(env: Secrets, { tokenTtlSec }: Settings): AuthDeps {
   };
 }
 
+/** Below this a key could be guessed, and ids be made with it. */
+const LEGACY_IMAGE_KEY_LENGTH_MIN = 32;
+
+/** Only those who ask for legacy images need it, so it is checked no earlier. */
+function requireLegacyImageKey(key: string | undefined): string {
+  if (key === undefined || key.length < LEGACY_IMAGE_KEY_LENGTH_MIN) {
+    const problem = key ? `has fewer than ${LEGACY_IMAGE_KEY_LENGTH_MIN} characters` : 'is not set';
+    throw new ConfigurationError({
+      setting: 'LEGACY_IMAGE_KEY',
+      message:
+        `The secret LEGACY_IMAGE_KEY ${problem}: set it to a long random text, and never change ` +
+        'it, with `wrangler secret put LEGACY_IMAGE_KEY`, or in .dev.vars on a laptop.',
+    });
+  }
+  return key;
+}
+
 /** What goes wrong beside or after an answer, and so changes none. */
 function report(error: unknown): void {
   log('error', { event: 'background', error: describeError(error) });
@@ -45,7 +63,7 @@ interface Opening {
 
 /** The stores over the Worker's bindings, counted by one meter. */
 function openDeps(
-  { DB, BUCKET, CACHE }: Bindings,
+  { DB, BUCKET, CACHE, LEGACY_IMAGE_KEY }: Bindings,
   opening: Opening,
 ): RegistryDeps & { meter: Meter } {
   const { settings, bookmark, context } = opening;
@@ -60,6 +78,7 @@ function openDeps(
     clock: systemClock,
     ids: randomIds,
     settings: settings.registry,
+    legacyImageKey: () => requireLegacyImageKey(LEGACY_IMAGE_KEY),
     defer: (work) => {
       context.waitUntil(work.catch(report));
     },

@@ -14,6 +14,8 @@ export interface RegistryDeps {
   readonly clock: Clock;
   readonly ids: Ids;
   readonly settings: RegistrySettings;
+  /** The secret that ids of legacy images are made with; throws if the operator set none. */
+  readonly legacyImageKey: () => string;
   /** Has work finished after the answer was sent; what it rejects with is logged. */
   readonly defer: (work: Promise<unknown>) => void;
 }

@@ -12,6 +12,7 @@ import { createStaleUploads } from './garbage/stale-uploads.ts';
 import { createTombstoneDrain } from './garbage/tombstones.ts';
 import { createHealthChecks } from './health.ts';
 import { createLayerReads } from './layers.ts';
+import { createLegacyImageReads } from './legacy-images.ts';
 import { createManifestConversion } from './manifests/conversion.ts';
 import { createManifestLookups } from './manifests/lookups.ts';
 import { createManifestWrites, createTaggedPushes } from './manifests/writes.ts';
@@ -49,6 +50,7 @@ export function createRegistry(deps: RegistryDeps) {
     ...createManifestConversion(deps),
     ...createManifestWrites(deps),
     ...createLayerReads(deps),
+    ...createLegacyImageReads(deps),
     ...createBlobReads(deps),
     ...createBlobMounts(deps),
     ...createBlobUploads(deps),

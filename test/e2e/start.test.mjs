@@ -73,7 +73,7 @@ describe('.dev.vars', () => {
     await rm(directory, { recursive: true, force: true });
   });
 
-  it('is made with a password and a signing key, for its owner only', async () => {
+  it('is made with a password and its keys, for its owner only', async () => {
     const file = path.join(directory, 'new');
     const text = ensureDevVars(file);
     assert.equal(await readFile(file, 'utf8'), text);
@@ -83,6 +83,7 @@ describe('.dev.vars', () => {
     assert.match(key.kid, /^[\w-]{43}$/);
     const publicKey = createPublicKey(createPrivateKey({ key, format: 'jwk' }));
     assert.equal(publicKey.asymmetricKeyDetails?.namedCurve, 'prime256v1');
+    assert.match(readDevVar(text, 'LEGACY_IMAGE_KEY') ?? '', /^[0-9a-f]{64}$/);
   });
 
   it('differs from machine to machine and stays the same on one', async () => {

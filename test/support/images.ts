@@ -12,7 +12,7 @@ import type { Manifest } from '../../src/model/datatypes.ts';
 import type { RepositoryRef } from '../../src/model/references.ts';
 import { parsed, uniqueBytes } from './content.ts';
 import { aRepository, openTestRegistry, type TestRegistryOptions } from './registry.ts';
-import { type StagedBlob, storeBlob } from './stage.ts';
+import { descriptorOf, type StagedBlob, storeBlob } from './stage.ts';
 
 /** An empty repository that images are pushed into, without a tag that one could name. */
 export async function openImageStage(options: TestRegistryOptions = {}) {
@@ -113,6 +113,20 @@ export async function imageOf(
     throw new Error('a list was made');
   }
   return image;
+}
+
+/** An OCI index of these children, each with its platform or none. */
+export async function anIndexOf(
+  children: readonly (readonly [ParsedManifest, object?])[],
+): Promise<ParsedManifest> {
+  return parsed(MANIFEST_MEDIA_TYPES.ociIndex, {
+    schemaVersion: 2,
+    manifests: children.map(([child, platform]) => ({
+      ...descriptorOf(child),
+      ...(platform === undefined ? {} : { platform }),
+    })),
+    annotations: { unique: crypto.randomUUID() },
+  });
 }
 
 /**

@@ -23,10 +23,14 @@ export interface TestRegistryOptions {
   /** Stands before every call to D1 and R2. */
   readonly gate?: Gate;
   readonly bindings?: Bindings;
+  readonly legacyImageKey?: string;
   readonly readConsistency?: 'replica' | 'primary';
   /** How long answers by digest are kept, in seconds; off by default. */
   readonly answerTtlSec?: number;
 }
+
+/** What the ids of legacy images are made with in tests. */
+export const LEGACY_IMAGE_KEY = 'the same for every test registry';
 
 /** The registry over the real local stores, with a clock that moves when told. */
 export function openTestRegistry({
@@ -34,6 +38,7 @@ export function openTestRegistry({
   settings = {},
   gate,
   bindings = env,
+  legacyImageKey = LEGACY_IMAGE_KEY,
   readConsistency = 'primary',
   answerTtlSec = 0,
 }: TestRegistryOptions = {}) {
@@ -58,6 +63,7 @@ export function openTestRegistry({
     clock,
     ids: { uuid: () => crypto.randomUUID() },
     settings: { ...DEFAULT_SETTINGS, ...settings },
+    legacyImageKey: () => legacyImageKey,
     defer: (work) => {
       deferred.push(work);
     },

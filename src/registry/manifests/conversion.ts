@@ -56,7 +56,7 @@ export function createManifestConversion(deps: RegistryDeps): Conversion {
  * The schema 1 form of a stored manifest; null: it has none, or its body was collected since its
  * row was read. `ManifestInvalid` where the manifest or its config is broken.
  */
-export async function schema1Form(
+async function schema1Form(
   stored: StoredManifest,
   names: Schema1Names,
   deps: RegistryDeps,
@@ -65,6 +65,15 @@ export async function schema1Form(
   return image?.kind === 'image'
     ? buildForm(image, { repositoryId: stored.info.repositoryId, names, deps })
     : null;
+}
+
+/** The same, and null too where the manifest or its config is broken. */
+export function schema1FormOrNull(
+  stored: StoredManifest,
+  names: Schema1Names,
+  deps: RegistryDeps,
+): Promise<ParsedSchema1 | null> {
+  return nullUnless(false, INCONVERTIBLE, () => schema1Form(stored, names, deps));
 }
 
 async function find(manifest: ManifestInfo, { database }: RegistryDeps): Promise<StoredManifest> {

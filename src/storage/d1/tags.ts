@@ -4,7 +4,17 @@ import type { ShallowTag, Tag } from '../../model/datatypes.ts';
 import type { TagName } from '../../model/names.ts';
 import type { EpochMs } from '../../model/time.ts';
 import { isAlive } from './conditions.ts';
-import { type TagRow, manifestColumns, tagColumns, toTag } from './rows.ts';
+import {
+  type ManifestBodyRow,
+  type ManifestRow,
+  type StoredManifest,
+  type TagRow,
+  manifestBodyColumns,
+  manifestColumns,
+  tagColumns,
+  toStoredManifest,
+  toTag,
+} from './rows.ts';
 import { manifest } from './schema/manifests.ts';
 import { tag } from './schema/tags.ts';
 import { defineStatement } from './statement.ts';
@@ -64,6 +74,20 @@ export const mostRecentStartsStatement = defineStatement<
       WHERE t.repository_id = named.value AND t.hidden = 0 AND ${isAlive('t', p.nowMs)}
       ORDER BY t.lifetime_start_ms DESC LIMIT 1) AS startMs
     FROM json_each(${p.repositoryIds}) named`,
+);
+
+/** The manifest that the alive visible tag of a name points to, with its body. */
+export const aliveTagManifestStatement = defineStatement<
+  TagSlot & { nowMs: number },
+  ManifestRow & ManifestBodyRow,
+  StoredManifest
+>(
+  (p) => sql`
+    SELECT ${manifestColumns}, ${manifestBodyColumns}
+    FROM ${tag} t INDEXED BY tag_current_name CROSS JOIN ${manifest} m ON m.id = t.manifest_id
+    WHERE t.repository_id = ${p.repositoryId} AND t.name = ${p.tagName}
+      AND t.hidden = 0 AND ${isAlive('t', p.nowMs)}`,
+  toStoredManifest,
 );
 
 /** The newest visible generation of a name, alive or ended: no row of the name has a higher id. */
@@ -158,6 +182,21 @@ export const tagNamesOfManifestStatement = defineStatement<
   (p) => sql`
     SELECT t.name AS tagName FROM ${tag} t INDEXED BY tag_manifest
     WHERE t.manifest_id = ${p.manifestId} AND t.hidden = 0 AND ${isAlive('t', p.nowMs)}
+    ORDER BY t.name LIMIT ${p.limit}`,
+);
+
+export interface TaggedManifest {
+  readonly tagName: string;
+  readonly manifestId: number;
+}
+
+/** What alive visible tags with names after `afterName` point to, in byte order of their names. */
+export const taggedManifestsStatement = defineStatement<TagPageValues, TaggedManifest>(
+  (p) => sql`
+    SELECT t.name AS tagName, t.manifest_id AS manifestId
+    FROM ${tag} t INDEXED BY tag_current_name
+    WHERE t.repository_id = ${p.repositoryId} AND t.name > ${p.afterName}
+      AND t.hidden = 0 AND ${isAlive('t', p.nowMs)}
     ORDER BY t.name LIMIT ${p.limit}`,
 );
 

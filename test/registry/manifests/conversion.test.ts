@@ -5,12 +5,12 @@ import type { ParsedManifest } from '../../../src/image/parsed-manifest.ts';
 import type { Manifest } from '../../../src/model/datatypes.ts';
 import { computeDigest } from '../../../src/model/digest.ts';
 import { EMPTY_BLOB_DIGEST } from '../../../src/model/empty-blob.ts';
-import { anIndex, parsed } from '../../support/content.ts';
-import { openImageStage, planImage } from '../../support/images.ts';
+import { anIndex } from '../../support/content.ts';
+import { anIndexOf, openImageStage, planImage } from '../../support/images.ts';
 import { openTestRegistry, type TestRegistry } from '../../support/registry.ts';
 import { openLaggingReplica } from '../../support/replica.ts';
 import { readSchema1 } from '../../support/schema1-reader.ts';
-import { descriptorOf, execute } from '../../support/stage.ts';
+import { execute } from '../../support/stage.ts';
 
 const TYPES = MANIFEST_MEDIA_TYPES;
 const SCHEMA1 = new Set([SCHEMA1_MEDIA_TYPE]);
@@ -26,20 +26,6 @@ const schema1Of = (registry: Registry, manifest: Manifest, options: object = {})
 
 const convert = (registry: Registry, manifest: Manifest, allowed: ReadonlySet<string>) =>
   registry.convertManifest(manifest, 'acme', 'app', 'v1', allowed);
-
-/** An OCI index of these children, each with its platform or none. */
-async function listOf(
-  ...children: readonly (readonly [ParsedManifest, object?])[]
-): Promise<ParsedManifest> {
-  return parsed(TYPES.ociIndex, {
-    schemaVersion: 2,
-    manifests: children.map(([child, platform]) => ({
-      ...descriptorOf(child),
-      ...(platform === undefined ? {} : { platform }),
-    })),
-    annotations: { unique: crypto.randomUUID() },
-  });
-}
 
 /** The code that the schema 1 form is refused by when errors are asked for; null if it is given. */
 async function refusalOf(registry: Registry, manifest: Manifest): Promise<string | null> {
@@ -163,13 +149,13 @@ describe('converting a list', () => {
       await push(child);
     }
     const index = await push(
-      await listOf(
+      await anIndexOf([
         [bare],
         [arm, ARM64],
         [windows, { architecture: 'amd64', os: 'windows' }],
         [first, AMD64],
         [second, AMD64],
-      ),
+      ]),
     );
     const itself = await convert(registry, index, new Set([TYPES.ociIndex, TYPES.dockerManifest]));
     expect(itself?.bytes).toEqual(index.bytes);
@@ -190,7 +176,7 @@ describe('converting a list', () => {
     const image = await planImage(repository, { history: [step('one')] });
     await push(image);
     for (const children of [[[image, ARM64]], [[image]], []] as const) {
-      const index = await push(await listOf(...children));
+      const index = await push(await anIndexOf(children));
       expect(await schema1Of(registry, index)).toBeNull();
       expect(await refusalOf(registry, index)).toBe('ManifestInvalid');
       expect(await convert(registry, index, SCHEMA1)).toBeNull();
@@ -205,7 +191,7 @@ describe('converting a list', () => {
     await push(image);
     let top: ParsedManifest = image;
     for (let depth = 1; depth <= 10; depth += 1) {
-      top = await listOf([top, AMD64]);
+      top = await anIndexOf([[top, AMD64]]);
       const index = await push(top);
       const form = await schema1Of(registry, index);
       expect(form === null, `at depth ${depth}`).toBe(depth === 10);
@@ -216,7 +202,7 @@ describe('converting a list', () => {
     const stage = await openImageStage({ settings: { sparseIndex: true } });
     const { registry, repository, push } = stage;
     const image = await planImage(repository, { history: [step('one')] });
-    const index = await push(await listOf([image, AMD64]));
+    const index = await push(await anIndexOf([[image, AMD64]]));
     expect(await convert(registry, index, SCHEMA1)).toBeNull();
     expect(await refusalOf(registry, index)).toBe('ManifestInvalid');
     const { id } = await push(image);
@@ -285,7 +271,7 @@ describe('a conversion costs', () => {
     const { repository, push } = await openImageStage();
     const image = await planImage(repository, { layers: 5, history: Array(5).fill(step('one')) });
     const manifest = await push(image);
-    const index = await push(await listOf([image, AMD64]));
+    const index = await push(await anIndexOf([[image, AMD64]]));
     const cost = async (of: Manifest, allowed: ReadonlySet<string>) => {
       const { registry, meter } = openTestRegistry();
       expect(await convert(registry, of, allowed)).not.toBeNull();
@@ -305,7 +291,7 @@ describe('a conversion costs', () => {
     const replica = await openLaggingReplica();
     const image = await planImage(repository, { history: [step('one')] });
     await push(image);
-    const index = await push(await listOf([image, AMD64]));
+    const index = await push(await anIndexOf([[image, AMD64]]));
     const { bindings } = replica;
     const { registry } = openTestRegistry({ bindings, readConsistency: 'replica' });
     expect(await convert(registry, index, SCHEMA1)).not.toBeNull();
