@@ -16,6 +16,7 @@ import { createLegacyImageReads } from './legacy-images.ts';
 import { createManifestConversion } from './manifests/conversion.ts';
 import { createManifestLookups } from './manifests/lookups.ts';
 import { createManifestWrites, createTaggedPushes } from './manifests/writes.ts';
+import { createNamespaceReads } from './namespaces.ts';
 import { createReferrers } from './referrers.ts';
 import {
   createCatalog,
@@ -23,6 +24,7 @@ import {
   createRepositoryReads,
 } from './repositories.ts';
 import { createPullPath } from './resolve.ts';
+import { createSecurityReports } from './security.ts';
 import { createTagHistory } from './tags/history.ts';
 import { createManifestLocks } from './tags/immutability.ts';
 import { createImmutabilityPolicies } from './tags/policies.ts';
@@ -43,6 +45,7 @@ export type Registry = ReturnType<typeof createRegistry>;
 export function createRegistry(deps: RegistryDeps) {
   return {
     ...createRepositoryReads(deps),
+    ...createNamespaceReads(deps),
     ...createTagReads(deps),
     ...createTagHistory(deps),
     ...createTagWrites(deps),
@@ -55,6 +58,7 @@ export function createRegistry(deps: RegistryDeps) {
     ...createBlobMounts(deps),
     ...createBlobUploads(deps),
     ...createGarbageFinder(deps),
+    ...createSecurityReports(deps),
   };
 }
 

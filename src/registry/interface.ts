@@ -69,11 +69,16 @@ export interface RepositoryReads {
   ): Promise<RepositoryRef | null>;
 }
 
+/** A decision about a push must not come from a copy of the database that lags. */
+interface ForPush {
+  readonly forPush?: boolean;
+}
+
 export interface NamespaceReads {
   /** Whether a namespace of this name exists and is disabled; false for an unknown name. */
-  isExistingDisabledNamespace(namespaceName: string): Promise<boolean>;
+  isExistingDisabledNamespace(namespaceName: string, options?: ForPush): Promise<boolean>;
   /** Whether a namespace of this name exists and is enabled; false for an unknown name. */
-  isNamespaceEnabled(namespaceName: string): Promise<boolean>;
+  isNamespaceEnabled(namespaceName: string, options?: ForPush): Promise<boolean>;
 }
 
 export interface TagReads {
@@ -394,11 +399,17 @@ export interface ManifestLabels {
 }
 
 export interface SecurityReports {
-  /** Has a manifest indexed again. */
+  /** Has a manifest, or that of a legacy image, indexed again. Doing it twice is the same. */
   resetSecurityStatus(target: ManifestInfo | LegacyImage): Promise<void>;
-  /** Manifests of a digest, anywhere, whose repositories want to hear of vulnerabilities. */
+  /**
+   * Manifests of a digest, anywhere, whose repositories want to hear of vulnerabilities: each once,
+   * by id, with tags or without.
+   */
   findManifestsForSecNotification(digest: string): Promise<readonly ManifestInfo[]>;
-  /** The severities that a repository wants to hear of; null: no such repository. */
+  /**
+   * The severities that a repository wants to hear of, one for each notification that names one, in
+   * the order they were made; null: no such repository.
+   */
   lookupSecscanNotificationSeverities(repository: RepositoryRef): Promise<readonly string[] | null>;
 }
 
