@@ -4,12 +4,14 @@ import { administratorRights } from './http/auth/rights.ts';
 import { ConfigurationError } from './http/configuration-error.ts';
 import type { RequestScope } from './http/scope.ts';
 import { describeError, log } from './log.ts';
+import { CACHE_WRITES_REMEMBERED_MAX } from './model/limits.ts';
 import { type Clock, epochMs } from './model/time.ts';
 import type { RegistryDeps } from './registry/deps.ts';
 import { createHousekeeping, createRegistry, createRegistryOperations } from './registry/index.ts';
 import type { Settings } from './settings.ts';
 import { openDatabase } from './storage/d1/database.ts';
 import { openAnswerCache } from './storage/edge/answer-cache.ts';
+import { IsolateMemory } from './storage/isolate-memory.ts';
 import { openCache } from './storage/kv/cache.ts';
 import { Meter } from './storage/meter.ts';
 import { openBlobStore } from './storage/r2/blob-store.ts';
@@ -20,6 +22,9 @@ type Secrets = Partial<Pick<Env, 'ADMIN_PASSWORD' | 'TOKEN_SIGNING_KEY'>>;
 
 const systemClock: Clock = { nowMs: () => epochMs(Date.now()) };
 const randomIds = { uuid: () => crypto.randomUUID() };
+
+/** All requests of an isolate share what it remembers. */
+const recentWrites = new IsolateMemory<true>(CACHE_WRITES_REMEMBERED_MAX);
 
 /** What authentication needs. Secrets that are missing are told of when they are first needed. */
 export function authDeps(env: Secrets, { tokenTtlSec }: Settings): AuthDeps {
@@ -73,7 +78,7 @@ function openDeps(
     meter,
     database: openDatabase(DB, { meter, readConsistency, bookmark }),
     blobStore: openBlobStore(BUCKET, meter),
-    cache: openCache(CACHE, { meter, onFailure: report }),
+    cache: openCache(CACHE, { meter, clock: systemClock, recentWrites, onFailure: report }),
     answers: openAnswerCache(caches.default, { ttlSec: answerTtlSec, onFailure: report }),
     clock: systemClock,
     ids: randomIds,

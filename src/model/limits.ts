@@ -101,6 +101,9 @@ export const MOST_RECENT_REPOSITORIES_MAX = 100;
 /** How long a deletion may be missed by a location that another one was asked in. */
 export const ANSWER_TTL_SEC_DEFAULT = 60;
 
+/** So many keys of the cache an isolate writes in a second, before it may write one twice. */
+export const CACHE_WRITES_REMEMBERED_MAX = 1000;
+
 /** A page of referrers carries their bodies, for the annotations in them. */
 export const REFERRER_PAGE_SIZE_MAX = 100;
 export const REFERRERS_BODY_BYTES_MAX = 4 * MIB;

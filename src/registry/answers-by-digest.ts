@@ -4,6 +4,7 @@ import type { Digest } from '../model/digest.ts';
 import { MANIFEST_INLINE_BYTES_MAX } from '../model/limits.ts';
 import type { RepositoryName } from '../model/names.ts';
 import type { ManifestInfo, RepositoryRef } from '../model/references.ts';
+import { repoBlobKey } from '../storage/kv/keys.ts';
 import type { RegistryDeps } from './deps.ts';
 import type { PullPath } from './resolve.ts';
 
@@ -37,7 +38,7 @@ interface KeptBlob {
 /** The two look-ups by digest of a pull path, asked only where no answer is kept. */
 export function keepAnswersByDigest(
   pullPath: ByDigest,
-  { answers, defer }: Pick<RegistryDeps, 'answers' | 'defer'>,
+  { answers, cache, defer }: Pick<RegistryDeps, 'answers' | 'cache' | 'defer'>,
 ): ByDigest & AnswersByDigest {
   return {
     async resolveManifest(name, digest, { withBytes }) {
@@ -72,7 +73,12 @@ export function keepAnswersByDigest(
     },
 
     forgetManifest: (name, digest) => answers.drop(answerKey('manifest', { name, digest })),
-    forgetBlob: (name, digest) => answers.drop(answerKey('blob', { name, digest })),
+    async forgetBlob(name, digest) {
+      await Promise.all([
+        answers.drop(answerKey('blob', { name, digest })),
+        cache.drop(repoBlobKey({ ...name, digest })),
+      ]);
+    },
   };
 }
 

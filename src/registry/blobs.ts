@@ -1,3 +1,5 @@
+import { z } from 'zod';
+
 import type { Blob } from '../model/datatypes.ts';
 import { type Digest, parseDigest } from '../model/digest.ts';
 import { EMPTY_BLOB_BYTES, EMPTY_BLOB_DIGEST } from '../model/empty-blob.ts';
@@ -20,10 +22,13 @@ import {
   visibleBlobStatement,
 } from '../storage/d1/blobs.ts';
 import { lowerLeaseHintStatement } from '../storage/d1/gc-hints.ts';
+import { repositoryContentVersionStatement } from '../storage/d1/repositories.ts';
+import { REPO_BLOB_TTL_SEC, repoBlobKey } from '../storage/kv/keys.ts';
 import { EMPTY_BLOB_KEY } from '../storage/r2/paths.ts';
 import type { RegistryDeps } from './deps.ts';
 import { collectHolders } from './garbage/collect.ts';
-import type { BlobMounts, BlobReads, IncludePlacements } from './interface.ts';
+import type { BlobMounts, BlobReads, CachedReads, IncludePlacements } from './interface.ts';
+import { retrieveCurrent } from './model-cache.ts';
 import { sendAgain } from './send-again.ts';
 
 /** Looks blobs up. */
@@ -37,6 +42,44 @@ export function createBlobReads({ database }: RegistryDeps): BlobReads {
         visibleBlobStatement({ repositoryId: repository.id, digest }),
       );
       return blob && asAskedFor(blob, options);
+    },
+  };
+}
+
+const blobShape = z.object({
+  uuid: z.string(),
+  digest: z.string().transform((digest) => digest as Digest),
+  compressedSize: z.number(),
+  uncompressedSize: z.number().nullable(),
+  objectKey: z.string(),
+  placements: z.array(z.string()),
+});
+
+/** The same through the cache. */
+export function createCachedBlobReads(deps: RegistryDeps): Pick<CachedReads, 'getCachedRepoBlob'> {
+  const { primary } = deps.database;
+  return {
+    async getCachedRepoBlob(namespace, repository, digest) {
+      if (parseDigest(digest) === null) {
+        return null;
+      }
+      // A lagging replica would call a blob visible that was unlinked, and for as long as it is kept.
+      const cached = await retrieveCurrent(
+        {
+          key: repoBlobKey({ namespace, repository, digest }),
+          ttlSec: REPO_BLOB_TTL_SEC,
+          shape: blobShape,
+        },
+        {
+          nowMs: deps.clock.nowMs(),
+          readVersion: () =>
+            primary.first(repositoryContentVersionStatement({ namespace, repository })),
+          nameVersion: ({ repositoryId, contentEpoch }) => `${repositoryId}.${contentEpoch}`,
+          load: ({ repositoryId }) => primary.first(visibleBlobStatement({ repositoryId, digest })),
+        },
+        deps,
+      );
+      return cached?.value ?? null;
     },
   };
 }

@@ -4,6 +4,7 @@ import {
   createBlobMounts,
   createBlobReads,
   createBlobSources,
+  createCachedBlobReads,
 } from './blobs.ts';
 import type { RegistryDeps } from './deps.ts';
 import { createGarbageCollector, createGarbageFinder } from './garbage/collect.ts';
@@ -55,6 +56,7 @@ export function createRegistry(deps: RegistryDeps) {
     ...createLayerReads(deps),
     ...createLegacyImageReads(deps),
     ...createBlobReads(deps),
+    ...createCachedBlobReads(deps),
     ...createBlobMounts(deps),
     ...createBlobUploads(deps),
     ...createGarbageFinder(deps),

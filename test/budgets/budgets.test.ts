@@ -133,6 +133,11 @@ const warm =
     return operation;
   };
 
+const cachedBlob: Scene = async ({ registry, repository, name }) => {
+  const { digest } = await pushBlob(registry, repository);
+  return (counted) => counted.registry.getCachedRepoBlob(name.namespace, name.repository, digest);
+};
+
 const headBlobToPush: Scene = async ({ registry, repository, name }) => {
   const { digest } = await pushBlob(registry, repository);
   return ({ operations }) => operations.resolveBlobForPush(name, digest);
@@ -280,6 +285,16 @@ const BUDGETS: readonly (readonly [string, Scene, Budget])[] = [
     { roundTrips: 0, rowsRead: 0, rowsWritten: 0 },
   ],
   ['GET blob, warm', warm(pullBlob), { roundTrips: 0, rowsRead: 0, rowsWritten: 0, r2Reads: 1 }],
+  [
+    'cached blob, cold',
+    cachedBlob,
+    { roundTrips: 2, rowsRead: 4 + 6, rowsWritten: 0, kvReads: 1, kvWrites: 1 },
+  ],
+  [
+    'cached blob, warm',
+    warm(cachedBlob),
+    { roundTrips: 1, rowsRead: 4, rowsWritten: 0, kvReads: 1 },
+  ],
   ['HEAD blob, pusher', headBlobToPush, { roundTrips: 1, rowsRead: 12, rowsWritten: 0 }],
   [
     'tags list, cold',

@@ -2,8 +2,10 @@ import { env } from 'cloudflare:workers';
 import { describe, it } from 'vitest';
 
 import { openDatabase } from '../../src/storage/d1/database.ts';
+import { IsolateMemory } from '../../src/storage/isolate-memory.ts';
 import { openCache } from '../../src/storage/kv/cache.ts';
 import { Meter } from '../../src/storage/meter.ts';
+import { TestClock } from '../support/clock.ts';
 import { pushTagged, uniqueBytes } from '../support/content.ts';
 import type { Gate } from '../support/gate.ts';
 import { aRepository, openTestRegistry } from '../support/registry.ts';
@@ -69,6 +71,8 @@ describe('the meter', () => {
     const meter = new Meter();
     const cache = openCache(env.CACHE, {
       meter,
+      clock: new TestClock(),
+      recentWrites: new IsolateMemory(10),
       onFailure: (error) => {
         throw error;
       },
@@ -77,6 +81,10 @@ describe('the meter', () => {
     expect(await cache.get('key')).toEqual({ a: 1 });
     await cache.get('k'.repeat(513));
     await cache.put('k'.repeat(513), 1, { ttlSec: 60 });
+    await cache.put('key', { a: 2 }, { ttlSec: 60 });
     expect(meter.usage).toMatchObject({ kvReads: 1, kvWrites: 1 });
+    await cache.drop('key');
+    await cache.drop('k'.repeat(513));
+    expect(meter.usage).toMatchObject({ kvReads: 1, kvWrites: 2 });
   });
 });

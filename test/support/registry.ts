@@ -11,6 +11,7 @@ import {
 import { DEFAULT_SETTINGS, type RegistrySettings } from '../../src/registry/settings.ts';
 import { openDatabase } from '../../src/storage/d1/database.ts';
 import { openAnswerCache } from '../../src/storage/edge/answer-cache.ts';
+import { IsolateMemory } from '../../src/storage/isolate-memory.ts';
 import { openCache } from '../../src/storage/kv/cache.ts';
 import { Meter } from '../../src/storage/meter.ts';
 import { openBlobStore } from '../../src/storage/r2/blob-store.ts';
@@ -27,6 +28,8 @@ export interface TestRegistryOptions {
   readonly readConsistency?: 'replica' | 'primary';
   /** How long answers by digest are kept, in seconds; off by default. */
   readonly answerTtlSec?: number;
+  /** Told of what goes wrong beside the answers; by default it is thrown. */
+  readonly onFailure?: (error: unknown) => void;
 }
 
 /** What the ids of legacy images are made with in tests. */
@@ -41,6 +44,9 @@ export function openTestRegistry({
   legacyImageKey = LEGACY_IMAGE_KEY,
   readConsistency = 'primary',
   answerTtlSec = 0,
+  onFailure = (error) => {
+    throw error;
+  },
 }: TestRegistryOptions = {}) {
   const { DB, BUCKET, CACHE } = gate === undefined ? bindings : gated(bindings, gate);
   const meter = new Meter();
@@ -50,16 +56,11 @@ export function openTestRegistry({
     blobStore: openBlobStore(BUCKET, meter),
     cache: openCache(CACHE, {
       meter,
-      onFailure: (error) => {
-        throw error;
-      },
+      clock,
+      recentWrites: new IsolateMemory(100),
+      onFailure,
     }),
-    answers: openAnswerCache(caches.default, {
-      ttlSec: answerTtlSec,
-      onFailure: (error) => {
-        throw error;
-      },
-    }),
+    answers: openAnswerCache(caches.default, { ttlSec: answerTtlSec, onFailure }),
     clock,
     ids: { uuid: () => crypto.randomUUID() },
     settings: { ...DEFAULT_SETTINGS, ...settings },

@@ -2,10 +2,10 @@ import { z } from 'zod';
 
 import type { Page, ShallowTag } from '../../model/datatypes.ts';
 import type { TagName } from '../../model/names.ts';
-import { MS_PER_SECOND } from '../../model/time.ts';
 import { tagPageStatement } from '../../storage/d1/tags.ts';
 import { TAG_PAGE_TTL_SEC, tagPageKey } from '../../storage/kv/keys.ts';
 import type { RegistryDeps } from '../deps.ts';
+import { retrieveCurrent } from '../model-cache.ts';
 
 /** Which page: of whose tags, after which name, how many. */
 export interface TagPageRequest {
@@ -21,14 +21,17 @@ export interface TagsVersion {
   readonly tagsGeneration: number;
 }
 
-const cachedPage = z.object({
-  repositoryId: z.number(),
-  tagsGeneration: z.number(),
-  validUntilMs: z.number(),
+/** A page, and the first of its tags' ends. */
+interface LoadedPage extends Page<ShallowTag> {
+  readonly earliestEndMs: number | null;
+}
+
+const loadedPage = z.object({
   hasMore: z.boolean(),
   items: z.array(
     z.object({ id: z.number(), name: z.string().transform((name) => name as TagName) }),
   ),
+  earliestEndMs: z.number().nullable(),
 });
 
 /** A page of alive visible tags from the primary, and the first of their ends. */
@@ -40,7 +43,7 @@ export async function loadTagPage(
     nowMs,
   }: { repositoryId: number; lastName: string | null; limit: number; nowMs: number },
   { database }: Pick<RegistryDeps, 'database'>,
-): Promise<Page<ShallowTag> & { readonly earliestEndMs: number | null }> {
+): Promise<LoadedPage> {
   if (!Number.isSafeInteger(limit) || limit < 1) {
     throw new RangeError(`a page has at least one tag, not ${limit}`);
   }
@@ -62,41 +65,34 @@ export async function loadTagPage(
 
 /**
  * The same through the cache: a kept page is served while the repository has the generation that
- * the page was read at and none of its tags has ended. The cache is read while the version is; a
- * page is kept under a version that was read before it, so it can be newer than it says, never
- * older. Null if there is no version: no such repository.
+ * the page was read at and none of its tags has ended. Null if there is no version: no such
+ * repository.
  */
 export async function cachedTagPage<Version extends TagsVersion>(
   request: TagPageRequest,
   readVersion: () => Promise<Version | null>,
   deps: RegistryDeps,
 ): Promise<{ readonly version: Version; readonly page: Page<ShallowTag> } | null> {
-  const { cache, clock, defer } = deps;
-  const nowMs = clock.nowMs();
-  const key = tagPageKey({ ...request, afterName: request.lastName ?? '' });
-  const [version, value] = await Promise.all([readVersion(), cache.get(key)]);
-  if (version === null) {
-    return null;
-  }
-  const { repositoryId, tagsGeneration } = version;
-  const kept = cachedPage.safeParse(value).data;
-  if (
-    kept?.repositoryId === repositoryId &&
-    kept.tagsGeneration === tagsGeneration &&
-    nowMs < kept.validUntilMs
-  ) {
-    return { version, page: { items: kept.items, hasMore: kept.hasMore } };
-  }
   const { lastName, limit } = request;
-  const { earliestEndMs, ...page } = await loadTagPage(
-    { repositoryId, lastName, limit, nowMs },
+  const nowMs = deps.clock.nowMs();
+  const cached = await retrieveCurrent<Version, LoadedPage>(
+    {
+      key: tagPageKey({ ...request, afterName: lastName ?? '' }),
+      ttlSec: TAG_PAGE_TTL_SEC,
+      shape: loadedPage,
+    },
+    {
+      nowMs,
+      readVersion,
+      nameVersion: ({ repositoryId, tagsGeneration }) => `${repositoryId}.${tagsGeneration}`,
+      load: ({ repositoryId }) => loadTagPage({ repositoryId, lastName, limit, nowMs }, deps),
+      endMs: ({ earliestEndMs }) => earliestEndMs,
+    },
     deps,
   );
-  const validUntilMs = Math.min(
-    nowMs + TAG_PAGE_TTL_SEC * MS_PER_SECOND,
-    earliestEndMs ?? Number.MAX_SAFE_INTEGER,
-  );
-  const fresh = { repositoryId, tagsGeneration, validUntilMs, ...page };
-  defer(cache.put(key, fresh, { ttlSec: TAG_PAGE_TTL_SEC }));
-  return { version, page };
+  if (cached === null) {
+    return null;
+  }
+  const { items, hasMore } = cached.value;
+  return { version: cached.version, page: { items, hasMore } };
 }

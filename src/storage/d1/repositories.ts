@@ -73,6 +73,17 @@ export const repositoryTagsVersionStatement = defineStatement<
   }),
 );
 
+/** A repository by name as a cached answer about its blobs must see it. */
+export const repositoryContentVersionStatement = defineStatement<
+  RepositoryNameValues,
+  { repositoryId: number; contentEpoch: number }
+>(
+  (p) => sql`
+    SELECT r.id AS repositoryId, r.content_epoch AS contentEpoch
+    FROM ${namespace} n CROSS JOIN ${repository} r ON r.namespace_id = n.id
+    WHERE n.name = ${p.namespace} AND r.name = ${p.repository} AND r.state <> 3`,
+);
+
 type RepositoryNameRow = { namespaceName: string; repositoryName: string };
 
 /**

@@ -1,8 +1,12 @@
 /**
  * Every key of the cache and how long its value lives. The keys are made of names, so that they can
  * be read before any row is known; the values carry the version of the row that they depend on, and
- * are served only while that is the current one.
+ * are served only while that is the current one. Names are encoded, so that a key is ASCII and no
+ * two lists of names have one key.
  */
+
+const keyOf = (...parts: readonly string[]): string =>
+  parts.map((part) => encodeURIComponent(part.toWellFormed())).join('/');
 
 /** A page of a repository's tag names: the names, the name it starts after, and its size. */
 export function tagPageKey(page: {
@@ -12,6 +16,16 @@ export function tagPageKey(page: {
   readonly limit: number;
 }): string {
   const { namespace, repository, afterName, limit } = page;
-  return `v1/tags/${namespace}/${encodeURIComponent(repository)}/${limit}/${afterName}`;
+  return keyOf('v1', 'tags', namespace, repository, String(limit), afterName);
 }
 export const TAG_PAGE_TTL_SEC = 120;
+
+/** A blob as it is seen from a repository. */
+export function repoBlobKey(blob: {
+  readonly namespace: string;
+  readonly repository: string;
+  readonly digest: string;
+}): string {
+  return keyOf('v1', 'blob', blob.namespace, blob.repository, blob.digest);
+}
+export const REPO_BLOB_TTL_SEC = 60;
