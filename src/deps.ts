@@ -4,7 +4,8 @@ import { administratorRights } from './http/auth/rights.ts';
 import { ConfigurationError } from './http/configuration-error.ts';
 import type { RequestScope } from './http/scope.ts';
 import { describeError, log } from './log.ts';
-import { CACHE_WRITES_REMEMBERED_MAX } from './model/limits.ts';
+import { CACHE_WRITES_REMEMBERED_MAX, REGION_SETS_REMEMBERED_MAX } from './model/limits.ts';
+import type { CountryCode } from './model/regions.ts';
 import { type Clock, epochMs } from './model/time.ts';
 import type { RegistryDeps } from './registry/deps.ts';
 import { createHousekeeping, createRegistry, createRegistryOperations } from './registry/index.ts';
@@ -25,6 +26,7 @@ const randomIds = { uuid: () => crypto.randomUUID() };
 
 /** All requests of an isolate share what it remembers. */
 const recentWrites = new IsolateMemory<true>(CACHE_WRITES_REMEMBERED_MAX);
+const regionMemory = new IsolateMemory<readonly CountryCode[]>(REGION_SETS_REMEMBERED_MAX);
 
 /** What authentication needs. Secrets that are missing are told of when they are first needed. */
 export function authDeps(env: Secrets, { tokenTtlSec }: Settings): AuthDeps {
@@ -80,6 +82,7 @@ function openDeps(
     blobStore: openBlobStore(BUCKET, meter),
     cache: openCache(CACHE, { meter, clock: systemClock, recentWrites, onFailure: report }),
     answers: openAnswerCache(caches.default, { ttlSec: answerTtlSec, onFailure: report }),
+    regionMemory,
     clock: systemClock,
     ids: randomIds,
     settings: settings.registry,
@@ -87,6 +90,7 @@ function openDeps(
     defer: (work) => {
       context.waitUntil(work.catch(report));
     },
+    report,
   };
 }
 

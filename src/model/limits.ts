@@ -103,6 +103,8 @@ export const ANSWER_TTL_SEC_DEFAULT = 60;
 
 /** So many keys of the cache an isolate writes in a second, before it may write one twice. */
 export const CACHE_WRITES_REMEMBERED_MAX = 1000;
+/** Lists of a few countries each, so that a busy namespace's pulls do without KV. */
+export const REGION_SETS_REMEMBERED_MAX = 1000;
 
 /** A page of referrers carries their bodies, for the annotations in them. */
 export const REFERRER_PAGE_SIZE_MAX = 100;

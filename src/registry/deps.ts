@@ -1,6 +1,8 @@
+import type { CountryCode } from '../model/regions.ts';
 import type { Clock } from '../model/time.ts';
 import type { Database } from '../storage/d1/database.ts';
 import type { AnswerCache } from '../storage/edge/answer-cache.ts';
+import type { IsolateMemory } from '../storage/isolate-memory.ts';
 import type { Cache } from '../storage/kv/cache.ts';
 import type { BlobStore } from '../storage/r2/blob-store.ts';
 import type { RegistrySettings } from './settings.ts';
@@ -11,6 +13,8 @@ export interface RegistryDeps {
   readonly blobStore: BlobStore;
   readonly cache: Cache;
   readonly answers: AnswerCache;
+  /** The countries that namespaces do not serve; all requests of an isolate have one. */
+  readonly regionMemory: IsolateMemory<readonly CountryCode[]>;
   readonly clock: Clock;
   readonly ids: Ids;
   readonly settings: RegistrySettings;
@@ -18,6 +22,8 @@ export interface RegistryDeps {
   readonly legacyImageKey: () => string;
   /** Has work finished after the answer was sent; what it rejects with is logged. */
   readonly defer: (work: Promise<unknown>) => void;
+  /** Logs what went wrong and changes no answer. */
+  readonly report: (error: unknown) => void;
 }
 
 /** Where names that nobody chose come from. */

@@ -19,6 +19,7 @@ import { createManifestLookups } from './manifests/lookups.ts';
 import { createManifestWrites, createTaggedPushes } from './manifests/writes.ts';
 import { createNamespaceReads } from './namespaces.ts';
 import { createReferrers } from './referrers.ts';
+import { createCachedRegions, createRegionRulesWrites } from './regions.ts';
 import {
   createCatalog,
   createRepositoryProvisioning,
@@ -61,6 +62,7 @@ export function createRegistry(deps: RegistryDeps) {
     ...createBlobUploads(deps),
     ...createGarbageFinder(deps),
     ...createSecurityReports(deps),
+    ...createCachedRegions(deps),
   };
 }
 
@@ -84,6 +86,7 @@ export function createRegistryOperations(deps: RegistryDeps) {
     ...createBlobUploader(deps),
     ...createImmutabilityPolicies(deps),
     ...createTagSweep(deps),
+    ...createRegionRulesWrites(deps),
     ...createHealthChecks(deps),
   };
 }

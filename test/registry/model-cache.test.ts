@@ -2,7 +2,6 @@ import { env } from 'cloudflare:workers';
 import { describe, it } from 'vitest';
 import { z } from 'zod';
 
-import type { EpochMs } from '../../src/model/time.ts';
 import { retrieve, retrieveCurrent } from '../../src/registry/model-cache.ts';
 import { IsolateMemory } from '../../src/storage/isolate-memory.ts';
 import { SECOND_MS, TestClock } from '../support/clock.ts';
@@ -131,7 +130,7 @@ function aVersionedReader() {
     const found = await retrieveCurrent(
       kind,
       {
-        nowMs: reader.clock.nowMs() satisfies EpochMs,
+        nowMs: reader.clock.nowMs(),
         readVersion: async () => world.version,
         nameVersion: String,
         load: reader.load,

@@ -61,6 +61,7 @@ export function openTestRegistry({
       onFailure,
     }),
     answers: openAnswerCache(caches.default, { ttlSec: answerTtlSec, onFailure }),
+    regionMemory: new IsolateMemory(100),
     clock,
     ids: { uuid: () => crypto.randomUUID() },
     settings: { ...DEFAULT_SETTINGS, ...settings },
@@ -68,6 +69,7 @@ export function openTestRegistry({
     defer: (work) => {
       deferred.push(work);
     },
+    report: onFailure,
   };
   return {
     deps,

@@ -29,3 +29,9 @@ export function repoBlobKey(blob: {
   return keyOf('v1', 'blob', blob.namespace, blob.repository, blob.digest);
 }
 export const REPO_BLOB_TTL_SEC = 60;
+
+/** The countries that a namespace does not serve. By time alone: a change may be seen so late. */
+export function regionsKey(namespace: string): string {
+  return keyOf('v1', 'geo', namespace);
+}
+export const REGIONS_TTL_SEC = 240;
