@@ -1,5 +1,6 @@
 import type { Digest } from './digest.ts';
 import type { NamespaceName, RepositoryPath } from './names.ts';
+import type { RegionMode } from './regions.ts';
 import type { EpochMs } from './time.ts';
 
 /**
@@ -28,6 +29,8 @@ export interface RepositoryRef {
   readonly kind: RepositoryKind;
   readonly isPublic: boolean;
   readonly state: RepositoryState;
+  /** What its namespace does about pulls from the countries that it blocks. */
+  readonly regionMode: RegionMode;
 }
 
 /** Whose tags a policy is about, by row id: those of one repository, or of all in a namespace. */

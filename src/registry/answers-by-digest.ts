@@ -11,8 +11,9 @@ import type { PullPath } from './resolve.ts';
 /**
  * Answers to pulls by digest, kept for a minute in the location that gave them. A digest never
  * changes its meaning, so only a deletion can be missed: the one who deletes has the answer
- * forgotten here, elsewhere it ends by itself. Only what was found is kept, and callers check who
- * asks before they ask. A pusher's question is never answered from here.
+ * forgotten here, elsewhere it ends by itself. Only what was found is kept. One answer is for all
+ * who may have it: callers check who asks before they ask, and where from afterwards, by the mode
+ * that the answer's repository has. A pusher's question is never answered from here.
  */
 export interface AnswersByDigest {
   /** Forgets the manifest of a digest that was deleted, or whose tag was. */
@@ -87,5 +88,5 @@ function answerKey(
   kind: 'manifest' | 'blob',
   { name, digest }: { name: RepositoryName; digest: Digest },
 ): string {
-  return `v1/${kind}/${name.namespace}/${encodeURIComponent(name.repository)}/${digest}`;
+  return `v2/${kind}/${name.namespace}/${encodeURIComponent(name.repository)}/${digest}`;
 }

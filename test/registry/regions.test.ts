@@ -120,13 +120,15 @@ describe('getCachedNamespaceRegionBlacklist', () => {
   it('is loaded while KV fails, and where KV holds no list', async ({ expect }) => {
     await makeNamespace();
     await restrict('US');
-    const onFailure = () => undefined;
+    const failures: unknown[] = [];
+    const onFailure = (error: unknown) => failures.push(error);
     const CACHE = failingKv();
     const without = openTestRegistry({
       bindings: { DB: env.DB, BUCKET: env.BUCKET, CACHE },
       onFailure,
     });
     expect(await blocked(without)).toEqual(['US']);
+    expect(failures).toHaveLength(2);
     await blocked(openTestRegistry());
     for (const garbage of ['{', '["DE"]', '{"version":"","validUntilMs":9e15,"value":"DE"}']) {
       expect(await overwriteCache(garbage)).toHaveLength(1);

@@ -20,6 +20,8 @@ export interface Call {
   readonly body?: BodyInit | null;
   /** The header's value; null for a caller without. The administrator's Basic by default. */
   readonly authorization?: string | null;
+  /** Where the edge says that the call comes from; it says nothing by default. */
+  readonly country?: string;
 }
 
 /** An answer whose body was read. */
@@ -32,13 +34,15 @@ export interface Answer {
 
 /** A request to the registry. */
 export function requestOf(method: string, path: string, call: Call = {}) {
-  const { headers = {}, body = null, authorization = ADMINISTRATOR } = call;
+  const { headers = {}, body = null, authorization = ADMINISTRATOR, country } = call;
   const withAuthorization = authorization === null ? {} : { Authorization: authorization };
   return new Request<unknown, IncomingRequestCfProperties>(new URL(path, ORIGIN), {
     method,
     headers: { ...withAuthorization, ...headers },
     body,
     redirect: 'manual',
+    // Nothing here reads what else the edge says of a request.
+    ...(country === undefined ? {} : { cf: { country } as IncomingRequestCfProperties }),
   });
 }
 

@@ -8,6 +8,7 @@ import type { AppEnv, RequestScope } from '../scope.ts';
 import { conditionalHeaders, entityTag, isUnchanged } from './conditional.ts';
 import { OciError } from './errors.ts';
 import { type BlobRange, parseRange, requireDigest } from './params.ts';
+import { requireServedRegion } from './regions.ts';
 import { nameUnknown, requireRepository, requireWritable } from './repositories.ts';
 
 type BlobContext = Context<AppEnv, '/v2/:name/blobs/:digest'>;
@@ -29,6 +30,7 @@ export async function getBlob(c: BlobContext): Promise<Response> {
   if (resolved === null) {
     throw nameUnknown(name);
   }
+  await requireServedRegion(c, resolved.repository);
   const { blob } = resolved;
   if (blob === null) {
     throw blobUnknown(digest);

@@ -1,6 +1,6 @@
 import type { ContentfulStatusCode } from 'hono/utils/http-status';
 
-import type { AnyRegistryError } from '../../model/errors.ts';
+import type { AnyRegistryError, RegistryErrorDetails } from '../../model/errors.ts';
 import { formatRfc3339 } from '../../model/rfc3339.ts';
 
 /** The distribution-spec's error codes, and the two that its implementations use for 5xx. */
@@ -72,21 +72,12 @@ export function toOciError(error: AnyRegistryError): OciError {
       });
     case 'ManifestInvalid':
       return manifestInvalid(400, { message, detail: { reason: error.detail.reason } });
-    case 'NotAnImageManifest':
-      return manifestInvalid(400, { message });
     case 'ManifestTypeUnsupported':
       return manifestInvalid(415, { message });
     case 'ManifestTooLarge':
       return manifestInvalid(413, { message, detail: { maxBytes: error.detail.maxBytes } });
     case 'BlobUnknown':
-      return new OciError(
-        400,
-        error.detail.digests.map((digest) => ({
-          code: 'MANIFEST_BLOB_UNKNOWN',
-          message: 'the repository does not have this content',
-          detail: { digest },
-        })),
-      );
+      return contentUnknown(error.detail.digests);
     case 'DigestMismatch':
       return new OciError(400, { code: 'DIGEST_INVALID', message });
     case 'RetargetFailed':
@@ -105,17 +96,8 @@ export function toOciError(error: AnyRegistryError): OciError {
       });
     case 'BodyLength':
       return new OciError(400, { code: 'SIZE_INVALID', message });
-    case 'BlobInUse': {
-      const { manifestDigest, restorableUntilMs } = error.detail;
-      return denied(405, {
-        message,
-        detail: {
-          reason: 'BLOB_IN_USE',
-          manifest: manifestDigest,
-          restorableUntil: restorableUntilMs === null ? null : formatRfc3339(restorableUntilMs),
-        },
-      });
-    }
+    case 'BlobInUse':
+      return blobInUse(message, error.detail);
     case 'Conflict':
       return new OciError(429, { code: 'TOOMANYREQUESTS', message }, { 'Retry-After': '1' });
     // No endpoint of the distribution-spec asks for what these refuse.
@@ -123,11 +105,38 @@ export function toOciError(error: AnyRegistryError): OciError {
     case 'ExpirationOutOfRange':
     case 'InvalidFilter':
     case 'InvalidPolicy':
+    case 'NotAnImageManifest':
     case 'PolicyNotFound':
     case 'TagHasExpiration':
     case 'UnknownLocation':
       return new OciError(400, { code: 'UNSUPPORTED', message });
   }
+}
+
+/** One entry for each digest that a manifest names and the repository lacks. */
+function contentUnknown(digests: readonly string[]): OciError {
+  return new OciError(
+    400,
+    digests.map((digest) => ({
+      code: 'MANIFEST_BLOB_UNKNOWN',
+      message: 'the repository does not have this content',
+      detail: { digest },
+    })),
+  );
+}
+
+function blobInUse(
+  message: string,
+  { manifestDigest, restorableUntilMs }: RegistryErrorDetails['BlobInUse'],
+): OciError {
+  return denied(405, {
+    message,
+    detail: {
+      reason: 'BLOB_IN_USE',
+      manifest: manifestDigest,
+      restorableUntil: restorableUntilMs === null ? null : formatRfc3339(restorableUntilMs),
+    },
+  });
 }
 
 interface Refusal {

@@ -12,6 +12,7 @@ import { conditionalHeaders, entityTag, isUnchanged } from './conditional.ts';
 import { denied, OciError } from './errors.ts';
 import { parseMoment, parseReference } from './params.ts';
 import { BERTH_AT_HEADER, pullManifest } from './pulled-manifest.ts';
+import { requireServedRegion } from './regions.ts';
 import {
   nameUnknown,
   repositoryForPush,
@@ -32,6 +33,7 @@ export async function getManifest(c: ManifestContext): Promise<Response> {
     withBytes: c.req.method !== 'HEAD',
     operations: c.var.scope.operations,
   });
+  await requireServedRegion(c, pulled.repository);
   const { info, bytes } = pulled.manifest;
   const headers = {
     'Content-Type': info.mediaType,

@@ -2,6 +2,7 @@ import type { Digest } from '../../model/digest.ts';
 import { RegistryError } from '../../model/errors.ts';
 import type { RepositoryName, TagName } from '../../model/names.ts';
 import { type PastTag, parsePastTag } from '../../model/past-tag.ts';
+import type { RepositoryRef } from '../../model/references.ts';
 import { formatRfc3339 } from '../../model/rfc3339.ts';
 import type { EpochMs } from '../../model/time.ts';
 import type { RegistryOperations } from '../../registry/index.ts';
@@ -13,6 +14,7 @@ import { nameUnknown } from './repositories.ts';
 
 /** What a pull of a manifest found. */
 export interface PulledManifest {
+  readonly repository: RepositoryRef;
   readonly manifest: FoundManifest;
   /** What is to be said of the tag that it was found by. */
   readonly headers: Readonly<Record<string, string>>;
@@ -36,7 +38,7 @@ interface Pull {
  */
 export async function pullManifest(reference: Reference, pull: Pull): Promise<PulledManifest> {
   if (reference.kind === 'digest') {
-    return { manifest: await pullByDigest(reference.digest, pull), headers: {} };
+    return pullByDigest(reference.digest, pull);
   }
   const { tagName } = reference;
   const { atMs } = pull;
@@ -50,7 +52,7 @@ export async function pullManifest(reference: Reference, pull: Pull): Promise<Pu
 async function pullByDigest(
   digest: Digest,
   { name, withBytes, operations }: Pull,
-): Promise<FoundManifest> {
+): Promise<PulledManifest> {
   const resolved = await operations.resolveManifest(name, digest, { withBytes });
   if (resolved === null) {
     throw nameUnknown(name);
@@ -58,7 +60,8 @@ async function pullByDigest(
   if (resolved.manifest === null) {
     throw new RegistryError('ManifestNotFound', { digest });
   }
-  return resolved.manifest;
+  const { repository, manifest } = resolved;
+  return { repository, manifest, headers: {} };
 }
 
 async function pullByTag(
@@ -72,7 +75,8 @@ async function pullByTag(
   if (resolved.manifest === null) {
     throw resolved.hasEnded ? tagExpired(tagName) : new RegistryError('TagNotFound', { tagName });
   }
-  return { manifest: resolved.manifest, headers: warnOfEnd(tagName, resolved.endsSoonMs) };
+  const { repository, manifest, endsSoonMs } = resolved;
+  return { repository, manifest, headers: warnOfEnd(tagName, endsSoonMs) };
 }
 
 async function pullPastTag(
@@ -83,12 +87,13 @@ async function pullPastTag(
   if (resolved === null) {
     throw nameUnknown(name);
   }
-  const { found } = resolved;
+  const { repository, found } = resolved;
   if (found === null) {
     throw noTagThen(past, resolved);
   }
   const { tag, manifest, isPast, endsSoonMs } = found;
-  return { manifest, headers: isPast ? describePast(past, tag) : warnOfEnd(tag.name, endsSoonMs) };
+  const headers = isPast ? describePast(past, tag) : warnOfEnd(tag.name, endsSoonMs);
+  return { repository, manifest, headers };
 }
 
 /** Which moment was answered, and from when to when the tag pointed to this. */

@@ -11,6 +11,7 @@ import type {
   RepositoryRef,
   RepositoryState,
 } from '../../model/references.ts';
+import type { RegionMode } from '../../model/regions.ts';
 import { type EpochMs, toEpochSeconds } from '../../model/time.ts';
 
 /**
@@ -22,7 +23,7 @@ import { type EpochMs, toEpochSeconds } from '../../model/time.ts';
 export const repositoryColumns: SQL = sql.raw(`
   r.id AS repositoryId, r.namespace_id AS namespaceId, n.name AS namespaceName,
   r.name AS repositoryName, r.kind AS repositoryKind, r.visibility AS visibility,
-  r.state AS repositoryState`);
+  r.state AS repositoryState, n.region_mode AS regionMode`);
 
 export interface RepositoryRow {
   repositoryId: number;
@@ -32,6 +33,7 @@ export interface RepositoryRow {
   repositoryKind: string;
   visibility: string;
   repositoryState: number;
+  regionMode: string;
 }
 
 export function toRepositoryRef(row: RepositoryRow): RepositoryRef {
@@ -43,6 +45,7 @@ export function toRepositoryRef(row: RepositoryRow): RepositoryRef {
     kind: row.repositoryKind as RepositoryKind,
     isPublic: row.visibility === 'public',
     state: row.repositoryState as RepositoryState,
+    regionMode: row.regionMode as RegionMode,
   };
 }
 
