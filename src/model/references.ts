@@ -29,6 +29,7 @@ export interface RepositoryRef {
   readonly kind: RepositoryKind;
   readonly isPublic: boolean;
   readonly state: RepositoryState;
+  readonly isNamespaceEnabled: boolean;
   /** What its namespace does about pulls from the countries that it blocks. */
   readonly regionMode: RegionMode;
 }

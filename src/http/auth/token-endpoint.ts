@@ -6,6 +6,7 @@ import { ANONYMOUS, type Subject } from './actor.ts';
 import { type Origin, requestOrigin, unauthorized } from './challenge.ts';
 import { identify, parseAuthorization, requireAdminPassword } from './credentials.ts';
 import type { AuthDeps } from './dependencies.ts';
+import { type DisabledNamespaces, requireEnabledNamespaces } from './namespaces.ts';
 import type { RepositoryRights } from './rights.ts';
 import { type RepositoryScope, parseScopes, permits } from './scopes.ts';
 import { type MintedToken, mintToken } from './token.ts';
@@ -20,6 +21,11 @@ interface TokenResponse {
   readonly issued_at: string;
 }
 
+/** What is asked here of the scope that the app opens for a request. */
+export interface TokenEnv {
+  Variables: { readonly scope: { readonly registry: DisabledNamespaces } };
+}
+
 const ALLOWED_METHODS = 'GET, HEAD';
 
 /**
@@ -28,11 +34,13 @@ const ALLOWED_METHODS = 'GET, HEAD';
  * may have; what is not allowed is left out and never an error. Nothing is written.
  *
  * Refuses with 401 `UNAUTHORIZED` bad credentials, and none where no scope is asked for (a login
- * probe); with 400 `NAME_INVALID` or `UNSUPPORTED` a bad scope; with 405 `UNSUPPORTED` any other
- * method: containerd and buildkit try OAuth's form of `POST` first, and fall back to `GET` then.
+ * probe); with 400 `NAME_INVALID` or `UNSUPPORTED` a bad scope; with 405 `DENIED` whoever asks for a
+ * repository of a disabled namespace, whether the repository exists or not; with 405 `UNSUPPORTED`
+ * any other method: containerd and buildkit try OAuth's form of `POST` first, and fall back to `GET`
+ * then.
  */
-export function tokenEndpoint(deps: AuthDeps): Hono {
-  const app = new Hono({ strict: false });
+export function tokenEndpoint(deps: AuthDeps): Hono<TokenEnv> {
+  const app = new Hono<TokenEnv>({ strict: false });
   app.get('/', async (c) => {
     c.header('Cache-Control', 'no-cache, no-store, must-revalidate');
     requireAdminPassword(deps);
@@ -43,6 +51,7 @@ export function tokenEndpoint(deps: AuthDeps): Hono {
     if (subject.kind === 'anonymous' && parameters.every((text) => text.trim() === '')) {
       throw unauthorized(origin);
     }
+    await requireEnabledNamespaces(scopes, c.var.scope.registry);
     const access = await grant(scopes, { subject, rights: deps.rights });
     return c.json(tokenResponse(await mintToken({ service: origin.host, subject, access }, deps)));
   });

@@ -4,6 +4,7 @@ import type { Blob } from '../../model/datatypes.ts';
 import type { Digest } from '../../model/digest.ts';
 import type { RepositoryName } from '../../model/names.ts';
 import { mayPush, requireAccess } from '../auth/middleware.ts';
+import { requireEnabledNamespaceOf } from '../auth/namespaces.ts';
 import type { AppEnv, RequestScope } from '../scope.ts';
 import { conditionalHeaders, entityTag, isUnchanged } from './conditional.ts';
 import { OciError } from './errors.ts';
@@ -30,6 +31,7 @@ export async function getBlob(c: BlobContext): Promise<Response> {
   if (resolved === null) {
     throw nameUnknown(name);
   }
+  requireEnabledNamespaceOf(c, resolved.repository);
   await requireServedRegion(c, resolved.repository);
   const { blob } = resolved;
   if (blob === null) {
@@ -98,7 +100,7 @@ export async function deleteBlob(c: BlobContext): Promise<Response> {
   const name = await requireAccess(c, { name: c.req.param('name'), action: 'push' });
   const digest = requireDigest(c.req.param('digest'));
   const { scope } = c.var;
-  const repository = await requireRepository(name, scope);
+  const repository = await requireRepository(c, name);
   requireWritable(repository);
   if ((await scope.operations.unlinkRepoBlob(repository, digest)) === null) {
     throw blobUnknown(digest);

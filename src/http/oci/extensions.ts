@@ -15,6 +15,6 @@ export async function discoverRepositoryExtensions(
   c: Context<AppEnv, '/v2/:name/_oci/ext/discover'>,
 ): Promise<Response> {
   const name = await requireAccess(c, { name: c.req.param('name'), action: 'pull' });
-  await requireRepository(name, c.var.scope);
+  await requireRepository(c, name);
   return c.json({ extensions: [] });
 }

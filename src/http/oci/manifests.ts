@@ -7,6 +7,7 @@ import { RegistryError } from '../../model/errors.ts';
 import { MANIFEST_BYTES_MAX, TAGS_PER_PUSH_MAX } from '../../model/limits.ts';
 import type { RepositoryName } from '../../model/names.ts';
 import { requireAccess } from '../auth/middleware.ts';
+import { requireEnabledNamespaceOf } from '../auth/namespaces.ts';
 import type { AppEnv } from '../scope.ts';
 import { conditionalHeaders, entityTag, isUnchanged } from './conditional.ts';
 import { denied, OciError } from './errors.ts';
@@ -33,6 +34,7 @@ export async function getManifest(c: ManifestContext): Promise<Response> {
     withBytes: c.req.method !== 'HEAD',
     operations: c.var.scope.operations,
   });
+  requireEnabledNamespaceOf(c, pulled.repository);
   await requireServedRegion(c, pulled.repository);
   const { info, bytes } = pulled.manifest;
   const headers = {
@@ -63,7 +65,7 @@ export async function putManifest(c: ManifestContext): Promise<Response> {
     reference: isDigest ? reference : null,
   });
   const { scope } = c.var;
-  const repository = await repositoryForPush(name, scope);
+  const repository = await repositoryForPush(c, name);
   if (tagNames.length === 0) {
     const { pushTempTagExpirationSec } = scope.settings;
     await scope.registry.createManifestWithTempTag(repository, parsed, pushTempTagExpirationSec, {
@@ -133,7 +135,7 @@ async function deleteByTag(
   { name, tagName }: { name: RepositoryName; tagName: string },
 ): Promise<Response> {
   const { scope } = c.var;
-  const repository = await requireRepository(name, scope);
+  const repository = await requireRepository(c, name);
   requireWritable(repository);
   const deleted = await scope.registry.deleteTag(repository, tagName);
   if (deleted === null) {
@@ -154,6 +156,7 @@ async function deleteByDigest(
   if (resolved === null) {
     throw nameUnknown(name);
   }
+  requireEnabledNamespaceOf(c, resolved.repository);
   requireWritable(resolved.repository);
   if (resolved.manifest === null) {
     throw new RegistryError('ManifestNotFound', { digest });

@@ -4,6 +4,7 @@ import { MANIFEST_MEDIA_TYPES } from '../../image/media-types.ts';
 import { parseStoredManifest } from '../../image/parse.ts';
 import type { Manifest } from '../../model/datatypes.ts';
 import { requireAccess } from '../auth/middleware.ts';
+import { requireEnabledNamespace } from '../auth/namespaces.ts';
 import type { AppEnv } from '../scope.ts';
 import { requireDigest } from './params.ts';
 
@@ -18,10 +19,11 @@ export async function listReferrers(
   const name = await requireAccess(c, { name: asked, action: 'pull' });
   const digest = requireDigest(c.req.param('digest'));
   const artifactType = c.req.query('artifactType') || null;
-  const { items, cursor } = await c.var.scope.operations.listReferrers(name, digest, {
-    artifactType,
-    cursor: c.req.query('last') ?? null,
-  });
+  const { operations, registry } = c.var.scope;
+  const [{ items, cursor }] = await Promise.all([
+    operations.listReferrers(name, digest, { artifactType, cursor: c.req.query('last') ?? null }),
+    requireEnabledNamespace(c, name.namespace, { namespaces: registry, forPush: false }),
+  ]);
   const body = JSON.stringify({
     schemaVersion: 2,
     mediaType: MANIFEST_MEDIA_TYPES.ociIndex,

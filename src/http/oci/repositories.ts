@@ -1,7 +1,10 @@
+import type { Context } from 'hono';
+
 import { RegistryError } from '../../model/errors.ts';
 import { formatRepositoryName, type RepositoryName } from '../../model/names.ts';
 import { REPOSITORY_STATES, type RepositoryRef } from '../../model/references.ts';
-import type { RequestScope } from '../scope.ts';
+import { requireEnabledNamespace, requireEnabledNamespaceOf } from '../auth/namespaces.ts';
+import type { AppEnv } from '../scope.ts';
 import { OciError } from './errors.ts';
 
 /** 404 `NAME_UNKNOWN`. */
@@ -12,15 +15,17 @@ export function nameUnknown(name: RepositoryName): OciError {
   });
 }
 
-/** The repository, or a refusal with 404 `NAME_UNKNOWN`. */
+/** The repository, or a refusal with 404 `NAME_UNKNOWN`, or 405 `DENIED` if it is closed. */
 export async function requireRepository(
+  c: Context<AppEnv>,
   name: RepositoryName,
-  { registry }: RequestScope,
 ): Promise<RepositoryRef> {
+  const { registry } = c.var.scope;
   const repository = await registry.lookupRepository(name.namespace, name.repository);
   if (repository === null) {
     throw nameUnknown(name);
   }
+  requireEnabledNamespaceOf(c, repository);
   return repository;
 }
 
@@ -29,17 +34,26 @@ export async function requireRepository(
  * nothing is yet was decided with the caller's access.
  */
 export async function repositoryForPush(
+  c: Context<AppEnv>,
   name: RepositoryName,
-  scope: RequestScope,
 ): Promise<RepositoryRef> {
+  const { registry } = c.var.scope;
   const repository =
-    (await scope.registry.lookupRepository(name.namespace, name.repository)) ??
-    (await scope.operations.ensureRepository(name));
-  if (repository === null) {
-    throw nameUnknown(name);
-  }
+    (await registry.lookupRepository(name.namespace, name.repository)) ??
+    (await makeRepository(c, name));
+  requireEnabledNamespaceOf(c, repository);
   requireWritable(repository);
   return repository;
+}
+
+async function makeRepository(c: Context<AppEnv>, name: RepositoryName): Promise<RepositoryRef> {
+  const { registry, operations } = c.var.scope;
+  await requireEnabledNamespace(c, name.namespace, { namespaces: registry, forPush: true });
+  const made = await operations.ensureRepository(name);
+  if (made === null) {
+    throw nameUnknown(name);
+  }
+  return made;
 }
 
 /** Refuses with 403 `DENIED` a write to a repository whose state takes none. */

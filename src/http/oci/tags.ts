@@ -1,6 +1,7 @@
 import type { Context } from 'hono';
 
 import { requireAccess } from '../auth/middleware.ts';
+import { requireEnabledNamespaceOf } from '../auth/namespaces.ts';
 import type { AppEnv } from '../scope.ts';
 import { parsePageSize } from './params.ts';
 import { nameUnknown, requireRepository } from './repositories.ts';
@@ -12,7 +13,7 @@ export async function listTags(c: Context<AppEnv, '/v2/:name/tags/list'>): Promi
   const { scope } = c.var;
   const limit = parsePageSize(c.req.query('n'));
   if (limit === 0) {
-    await requireRepository(name, scope);
+    await requireRepository(c, name);
     return c.json({ name: asked, tags: [] });
   }
   const lastName = c.req.query('last') ?? null;
@@ -20,6 +21,7 @@ export async function listTags(c: Context<AppEnv, '/v2/:name/tags/list'>): Promi
   if (resolved === null) {
     throw nameUnknown(name);
   }
+  requireEnabledNamespaceOf(c, resolved.repository);
   const { items, hasMore } = resolved.page;
   const last = items.at(-1);
   if (hasMore && last !== undefined) {

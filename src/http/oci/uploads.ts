@@ -6,6 +6,7 @@ import { isRegistryError } from '../../model/errors.ts';
 import { UPLOAD_PART_BYTES } from '../../model/limits.ts';
 import { parseRepositoryName, type RepositoryName } from '../../model/names.ts';
 import { mayPull, requireAccess } from '../auth/middleware.ts';
+import { hasToken, isClosed } from '../auth/namespaces.ts';
 import type { AppEnv } from '../scope.ts';
 import { OciError, toOciError } from './errors.ts';
 import { parseContentLength, parseContentRange, requireDigest } from './params.ts';
@@ -50,10 +51,10 @@ async function mountBlob(
   const { scope } = c.var;
   const source = await findSource(c, { digest, mountFrom });
   const resolved = source && (await scope.operations.resolveBlob(source, digest));
-  if (!resolved?.blob) {
+  if (!resolved?.blob || isClosed(c, resolved.repository)) {
     return null;
   }
-  const target = await repositoryForPush(name, scope);
+  const target = await repositoryForPush(c, name);
   const { pushLeaseSec } = scope.settings;
   const isMounted = await scope.registry.mountBlobIntoRepository(
     resolved.blob,
@@ -94,21 +95,25 @@ async function uploadInOneRequest(
     return created(c, { asked, blob: blob ?? unknownUpload() });
   }
   const whole = { digest, body, length };
+  const enabledOnly = !hasToken(c);
   const blob =
-    (await operations.uploadWhole(name, whole)) ??
-    (await repositoryForPush(name, c.var.scope).then(() => operations.uploadWhole(name, whole)));
+    (await operations.uploadWhole(name, whole, { enabledOnly })) ??
+    (await repositoryForPush(c, name).then(() =>
+      operations.uploadWhole(name, whole, { enabledOnly }),
+    ));
   return created(c, { asked, blob: blob ?? unknownUpload() });
 }
 
 /** An open upload, in a repository that is made if there is none. */
 async function beginUpload(c: StartContext, name: RepositoryName): Promise<BlobUpload> {
   const { scope } = c.var;
-  const started = await scope.operations.startUpload(name);
+  const enabledOnly = !hasToken(c);
+  const started = await scope.operations.startUpload(name, { enabledOnly });
   if (started !== null) {
     return started;
   }
-  await repositoryForPush(name, scope);
-  return (await scope.operations.startUpload(name)) ?? unknownUpload();
+  await repositoryForPush(c, name);
+  return (await scope.operations.startUpload(name, { enabledOnly })) ?? unknownUpload();
 }
 
 /** end-13: how far an upload is. */

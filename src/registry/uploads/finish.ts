@@ -59,7 +59,7 @@ export async function finishUpload(
 /** Receives a blob in one go: the upload's row is born under the claim of its commit. */
 export async function uploadWhole(
   name: RepositoryName,
-  whole: WholeBody,
+  { enabledOnly, ...whole }: WholeBody & { readonly enabledOnly: boolean },
   deps: RegistryDeps,
 ): Promise<Blob | null> {
   const { digest, length } = whole;
@@ -72,7 +72,7 @@ export async function uploadWhole(
     const born = new UploadClaim({ uploadId, token: deps.ids.uuid() }, deps);
     const values = newUpload(uploadId, { storageMetadata: {}, claim: born, deps });
     const [inserted, blobs] = await deps.database.primary.batch([
-      insertUploadByNameStatement({ ...values, ...name }),
+      insertUploadByNameStatement({ ...values, ...name, enabledOnly: Number(enabledOnly) }),
       blobByDigestStatement({ digest }),
     ]);
     return { upload: inserted[0] ?? null, existing: blobs[0] ?? null, claim: born };

@@ -9,6 +9,11 @@ import { appendChunk, type Chunk } from './chunk.ts';
 import { type Closing, finishUpload, uploadWhole } from './finish.ts';
 import { newUpload } from './sessions.ts';
 
+interface EnabledOnly {
+  /** Whether a disabled namespace is to be taken for one that has no such repository. */
+  readonly enabledOnly?: boolean;
+}
+
 /**
  * Receives blobs: the bytes into R2, what they are into D1. Beside the interface, whose upload
  * methods are about rows. Uploads are reached by their repository's name, which saves a look-up
@@ -19,7 +24,7 @@ import { newUpload } from './sessions.ts';
  */
 export interface BlobUploader {
   /** Begins an upload; null also where the repository's state takes no pushes. */
-  startUpload(name: RepositoryName): Promise<BlobUpload | null>;
+  startUpload(name: RepositoryName, options?: EnabledOnly): Promise<BlobUpload | null>;
   /** An upload as its row has it. */
   uploadStatus(name: RepositoryName, uploadId: string): Promise<BlobUpload | null>;
   /**
@@ -36,7 +41,7 @@ export interface BlobUploader {
    * Receives a blob whose length and digest are known in one go; R2 itself checks the digest.
    * Errors: DigestMismatch, BlobTooLarge, BodyLength.
    */
-  uploadWhole(name: RepositoryName, whole: WholeBody): Promise<Blob | null>;
+  uploadWhole(name: RepositoryName, whole: WholeBody, options?: EnabledOnly): Promise<Blob | null>;
   /** Gives an upload up; false if there is none. */
   cancelUpload(name: RepositoryName, uploadId: string): Promise<boolean>;
 }
@@ -46,18 +51,19 @@ export function createBlobUploader(deps: RegistryDeps): BlobUploader {
   const find = (name: RepositoryName, uploadId: string) =>
     database.primary.first(uploadByNameStatement({ ...name, uploadId }));
   return {
-    startUpload: (name) =>
+    startUpload: (name, { enabledOnly = false } = {}) =>
       sendAgain(async () => {
         const values = newUpload(ids.uuid(), { storageMetadata: {}, deps });
         const inserted = await database.primary.first(
-          insertUploadByNameStatement({ ...values, ...name }),
+          insertUploadByNameStatement({ ...values, ...name, enabledOnly: Number(enabledOnly) }),
         );
         return inserted?.snapshot ?? null;
       }),
     uploadStatus: async (name, uploadId) => (await find(name, uploadId))?.snapshot ?? null,
     appendChunk: (name, uploadId, chunk) => appendChunk({ name, uploadId }, chunk, deps),
     finishUpload: (name, uploadId, closing) => finishUpload({ name, uploadId }, closing, deps),
-    uploadWhole: (name, whole) => uploadWhole(name, whole, deps),
+    uploadWhole: (name, whole, { enabledOnly = false } = {}) =>
+      uploadWhole(name, { ...whole, enabledOnly }, deps),
     async cancelUpload(name, uploadId) {
       const found = await find(name, uploadId);
       return found !== null && cancelUpload({ uploadId, onlyClaim: null }, deps);

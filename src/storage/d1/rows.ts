@@ -23,7 +23,8 @@ import { type EpochMs, toEpochSeconds } from '../../model/time.ts';
 export const repositoryColumns: SQL = sql.raw(`
   r.id AS repositoryId, r.namespace_id AS namespaceId, n.name AS namespaceName,
   r.name AS repositoryName, r.kind AS repositoryKind, r.visibility AS visibility,
-  r.state AS repositoryState, n.region_mode AS regionMode`);
+  r.state AS repositoryState, n.enabled AS namespaceEnabled,
+  n.region_mode AS regionMode`);
 
 export interface RepositoryRow {
   repositoryId: number;
@@ -33,6 +34,7 @@ export interface RepositoryRow {
   repositoryKind: string;
   visibility: string;
   repositoryState: number;
+  namespaceEnabled: number;
   regionMode: string;
 }
 
@@ -45,6 +47,7 @@ export function toRepositoryRef(row: RepositoryRow): RepositoryRef {
     kind: row.repositoryKind as RepositoryKind,
     isPublic: row.visibility === 'public',
     state: row.repositoryState as RepositoryState,
+    isNamespaceEnabled: row.namespaceEnabled === 1,
     regionMode: row.regionMode as RegionMode,
   };
 }

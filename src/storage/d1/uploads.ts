@@ -134,15 +134,19 @@ export const insertUploadStatement = defineStatement<
   toStoredUpload,
 );
 
-/** The same by the repository's name under an id that is new, and only where pushes are taken. */
+/**
+ * The same by the repository's name under an id that is new, and only where pushes are taken; with
+ * `enabledOnly` only in a namespace that is enabled.
+ */
 export const insertUploadByNameStatement = defineStatement<
-  NewUploadValues & RepositoryNameValues,
+  NewUploadValues & RepositoryNameValues & { enabledOnly: number },
   UploadRow,
   StoredUpload
 >(
   (p) => sql`
     ${insertFrom(p, sql`${namespace} n CROSS JOIN ${repository} r ON r.namespace_id = n.id`)}
     WHERE n.name = ${p.namespace} AND r.name = ${p.repository} AND r.state = 0
+      AND (n.enabled = 1 OR ${p.enabledOnly} = 0)
     RETURNING ${columns('')}`,
   toHeldUpload,
 );

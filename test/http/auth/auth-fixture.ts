@@ -12,7 +12,7 @@ import {
 } from '../../../src/http/auth/middleware.ts';
 import { administratorRights } from '../../../src/http/auth/rights.ts';
 import { parseScopes } from '../../../src/http/auth/scopes.ts';
-import { tokenEndpoint } from '../../../src/http/auth/token-endpoint.ts';
+import { type TokenEnv, tokenEndpoint } from '../../../src/http/auth/token-endpoint.ts';
 import { mintToken } from '../../../src/http/auth/token.ts';
 import { ConfigurationError } from '../../../src/http/configuration-error.ts';
 import { OciError } from '../../../src/http/oci/errors.ts';
@@ -68,9 +68,17 @@ export async function bearer(
 }
 
 /** An app with one route of each kind, and errors answered as the registry answers them. */
-export function registryApp(deps: AuthDeps = authDeps()) {
-  const app = new Hono<{ Bindings: Env; Variables: AuthVariables & { other: string } }>({
-    strict: false,
+export function registryApp(deps: AuthDeps = authDeps(), disabled: readonly string[] = []) {
+  const app = new Hono<{
+    Bindings: Env;
+    Variables: AuthVariables & TokenEnv['Variables'] & { other: string };
+  }>({ strict: false });
+  app.use(async (c, next) => {
+    const registry = {
+      isExistingDisabledNamespace: async (namespace: string) => disabled.includes(namespace),
+    };
+    c.set('scope', { registry });
+    await next();
   });
   app.route('/v2/auth', tokenEndpoint(deps));
   app.use('/v2/*', authentication(deps));

@@ -152,6 +152,36 @@ describe('GET /v2/auth', () => {
     });
   });
 
+  it('answers 405 to whoever asks for a repository of a disabled namespace', async ({ expect }) => {
+    const app = registryApp(authDeps({ rights: pushAndPublicLibrary }), ['library', 'closed']);
+    const ask = (query: string, authorization: string | null) =>
+      send(app, `/v2/auth?${query}`, { authorization });
+    for (const authorization of [ADMIN, null]) {
+      for (const query of [
+        'scope=repository:alpine:pull',
+        'scope=repository:closed/none:pull,push',
+        'scope=repository:acme/app:pull&scope=repository:closed/app:pull',
+        'scope=repository:acme/app:pull+repository:closed/app:*',
+      ]) {
+        const response = await ask(query, authorization);
+        expect([query, response.status]).toEqual([query, 405]);
+        const namespace = query.includes('alpine') ? 'library' : 'closed';
+        expect(await response.json()).toEqual({
+          errors: [
+            {
+              code: 'DENIED',
+              message: `namespace '${namespace}' is disabled`,
+              detail: { reason: 'NAMESPACE_DISABLED' },
+            },
+          ],
+        });
+      }
+      expect((await ask('scope=repository:acme/closed:pull', authorization)).status).toBe(200);
+    }
+    const bad = await ask('scope=repository:closed/app:pull', basic('admin', 'wrong'));
+    expect(bad.status).toBe(401);
+  });
+
   it('answers other methods with 405', async ({ expect }) => {
     for (const method of ['POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']) {
       const response = await send(registryApp(), '/v2/auth', { method, authorization: ADMIN });
