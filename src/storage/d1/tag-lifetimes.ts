@@ -187,7 +187,7 @@ export const cascadeOnDeleteStatement = defineStatement<Slot & { enforceImmutabi
   (p) => cascade(p, { manifests: taggedManifest(deletableRow(p, 't')), isLeft: isLastName(p) }),
 );
 
-/** For a manifest all of whose tags are about to be ended. */
+/** For a manifest all of whose tags are about to be ended; those that point to it end with them. */
 export const cascadeOnManifestDeleteStatement = defineStatement<
   ManifestRows & { repositoryId: number; enforceImmutability: number }
 >((p) =>
@@ -195,7 +195,7 @@ export const cascadeOnManifestDeleteStatement = defineStatement<
     manifests: sql`(SELECT digest FROM ${manifest} WHERE id = ${p.manifestId}) m`,
     isLeft: sql`EXISTS (
         SELECT 1 FROM ${tag} t WHERE t.manifest_id = ${p.manifestId} AND t.hidden = 0
-          AND t.id <> sibling.id
+          AND t.manifest_id <> sibling.manifest_id
           AND ${isAlive('t', p.nowMs)} AND NOT ${isSignatureName(sql.raw('t.name'))})`,
   }),
 );

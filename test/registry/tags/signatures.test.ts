@@ -51,6 +51,19 @@ describe('signature tags', () => {
     expect(await findViolations()).toEqual([]);
   });
 
+  it('that point to what they sign are among the tags that a delete by digest ends', async ({
+    expect,
+  }) => {
+    const { registry, repository, signed, signatures, ...stage } = await aSignedImage();
+    const [attestation = '', ...others] = signatures;
+    await registry.retargetTag(repository, attestation, signed.manifest);
+    const { tags } = await registry.deleteTagsForManifest(signed.manifest);
+    expect(tags.map(({ name }) => name)).toEqual(['latest', attestation, 'v1']);
+    expect(others).toHaveLength(2);
+    expect(await stage.names()).toEqual([]);
+    expect(await findViolations()).toEqual([]);
+  });
+
   it('scenario 61 (tags): end with a delete by digest', async ({ expect }) => {
     const { registry, signed, ...stage } = await aSignedImage();
     const { tags } = await registry.deleteTagsForManifest(signed.manifest);
