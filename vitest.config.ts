@@ -16,6 +16,9 @@ export default defineConfig(async () => ({
           ADMIN_PASSWORD: 'correct horse battery staple',
           // Answers outlive the reset between tests; the tests that are about them turn them on.
           ANSWER_TTL_SEC: '0',
+          // How long, and from which seed, the test that compares tags with a model goes on.
+          MODEL_SEED: process.env['MODEL_SEED'] ?? '20261124',
+          MODEL_SECONDS: process.env['MODEL_SECONDS'] ?? '20',
           TOKEN_SIGNING_KEY: JSON.stringify(testSigningKey),
           LEGACY_IMAGE_KEY: randomBytes(32).toString('hex'),
         },

@@ -5,6 +5,10 @@ declare global {
     interface Env {
       /** The migrations, read in Node and applied before each test. */
       TEST_MIGRATIONS: D1Migration[];
+      /** The seed of the test that compares tags with a model. */
+      MODEL_SEED: string;
+      /** After how long that test begins no further sequence. */
+      MODEL_SECONDS: string;
     }
   }
 }

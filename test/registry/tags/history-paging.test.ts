@@ -3,7 +3,9 @@ import { describe, it } from 'vitest';
 
 import { START_MS } from '../../support/clock.ts';
 import { execute, openStage, type Stage } from '../../support/stage.ts';
-import { type Generation, TagModel } from './model.ts';
+import type { Generation, ModelImage } from './model/generation.ts';
+import { deleteTag, keep, push } from './model/lifetimes.ts';
+import { TagState } from './model/state.ts';
 
 type Options = NonNullable<Parameters<Stage['registry']['listRepositoryTagHistory']>[1]>;
 
@@ -14,6 +16,15 @@ const IMAGES = 3;
 const STEPS_MS = [0, 0, 0, 1, 2, -1];
 const WINDOW_MS = 3;
 const ROWS_MAX = 40;
+
+/** An image without labels. */
+const PLAIN: ModelImage = {
+  digest: 'sha256:0',
+  expiresAfter: null,
+  immutable: null,
+  hasSubject: false,
+  children: [],
+};
 
 type Step =
   | { readonly kind: 'push'; readonly name: string; readonly lifeMs: number | null }
@@ -74,23 +85,33 @@ function historyOf(taken: readonly { step: Step; image: number; gapMs: number }[
   readonly rows: readonly Generation[];
   readonly nowMs: number;
 } {
-  const model = new TagModel();
   let nowMs: number = START_MS;
+  const images = Array.from({ length: IMAGES }, () => PLAIN);
+  const settings = {
+    immutableTags: true,
+    immutableTagsCanExpire: false,
+    cosignCascade: true,
+    resetChildManifestExpiration: false,
+  };
+  const state = new TagState(images, { nowMs: () => nowMs }, { settings, windowMs: WINDOW_MS });
   for (const { step, image, gapMs } of taken) {
     nowMs += gapMs;
     switch (step.kind) {
-      case 'push':
-        model.push(step.name, image, { nowMs, lifeMs: step.lifeMs });
+      case 'push': {
+        const { tag } = push(state, step.name, image);
+        const { lifeMs } = step;
+        state.change(tag, { endMs: lifeMs === null ? null : tag.startMs + lifeMs });
         break;
+      }
       case 'keep':
-        model.keep(image, { nowMs, endMs: nowMs + step.sec * 1000 });
+        keep(state, image, step.sec);
         break;
       case 'delete':
-        model.deleteTag(step.name, nowMs);
+        deleteTag(state, step.name);
         break;
     }
   }
-  return { rows: model.rows, nowMs };
+  return { rows: state.rows, nowMs };
 }
 
 /** As permanently deleted: what had ended within the window ends where that begins. */

@@ -1,166 +1,98 @@
+import { env } from 'cloudflare:workers';
 import * as fc from 'fast-check';
-import { describe, it } from 'vitest';
+import { describe, type ExpectStatic, it } from 'vitest';
 
-import type { ParsedManifest } from '../../../src/image/parsed-manifest.ts';
-import { HOUR_MS, MINUTE_MS } from '../../support/clock.ts';
+import { SECOND_MS } from '../../support/clock.ts';
 import { findViolations } from '../../support/invariants.ts';
-import { openStage, select, type Stage } from '../../support/stage.ts';
-import { TagModel } from './model.ts';
+import { openStage } from '../../support/stage.ts';
+import { expectedAnswers } from './model/answers.ts';
+import { answersOf, readTable } from './model/ask.ts';
+import type { Generation, NamedGeneration } from './model/generation.ts';
+import { type Run, run } from './model/runs.ts';
+import type { Step } from './model/steps.ts';
+import { take } from './model/take.ts';
+import { beginRun, stageImages, type World } from './model/world.ts';
 
-const NAMES = ['a', 'b', 'c'];
-/** The lifetimes of the tags of each image. */
-const LIVES = [null, HOUR_MS, null];
-const STEPS_MS = [-7 * MINUTE_MS, 0, 1, 10 * MINUTE_MS, HOUR_MS - 1, HOUR_MS];
-const IMAGES = [...LIVES.keys()];
+const LIMIT_MS = Number(env.MODEL_SECONDS) * SECOND_MS;
+const RUNS_PER_SECOND_MAX = 10;
 
-type Step =
-  | { readonly kind: 'push'; readonly name: string; readonly image: number }
-  | { readonly kind: 'keep'; readonly image: number; readonly sec: number }
-  | { readonly kind: 'delete tag'; readonly name: string }
-  | { readonly kind: 'delete image'; readonly image: number }
-  | { readonly kind: 'advance'; readonly ms: number };
+/** Steps that change no visible tag but its lock. */
+const UNSEEN: readonly Step['kind'][] = [
+  'advance',
+  'go',
+  'configure',
+  'look',
+  'keep',
+  'require',
+  'change lock',
+  'sweep',
+];
 
-const name = fc.constantFrom(...NAMES);
-const image = fc.constantFrom(...IMAGES);
-const step: fc.Arbitrary<Step> = fc.oneof(
-  { weight: 4, arbitrary: fc.record({ kind: fc.constant('push'), name, image }) },
-  {
-    weight: 1,
-    arbitrary: fc.record({ kind: fc.constant('keep'), image, sec: fc.constantFrom(60, 3600) }),
-  },
-  { weight: 2, arbitrary: fc.record({ kind: fc.constant('delete tag'), name }) },
-  { weight: 1, arbitrary: fc.record({ kind: fc.constant('delete image'), image }) },
-  {
-    weight: 3,
-    arbitrary: fc.record({ kind: fc.constant('advance'), ms: fc.constantFrom(...STEPS_MS) }),
-  },
-);
+/** Steps that write what they find, even if that is what was there. */
+const UNCONDITIONAL: readonly Step['kind'][] = ['change ends', 'change locks'];
 
-interface Pair {
-  readonly stage: Stage;
-  readonly model: TagModel;
-  readonly images: readonly ParsedManifest[];
+interface Moment {
+  readonly generation: number;
+  readonly rows: readonly Generation[];
+  readonly alive: readonly NamedGeneration[];
 }
 
-/** Takes a step in both worlds and gives what each answered. */
-async function take(taken: Step, { stage, model, images }: Pair): Promise<readonly unknown[]> {
-  const { registry, repository, clock } = stage;
-  const nowMs = clock.nowMs();
-  switch (taken.kind) {
-    case 'push': {
-      const lifeMs = LIVES[taken.image] ?? null;
-      model.push(taken.name, taken.image, { nowMs, lifeMs });
-      await stage.push(taken.name, imageAt(images, taken.image));
-      return [];
-    }
-    case 'keep': {
-      model.keep(taken.image, { nowMs, endMs: nowMs + taken.sec * 1000 });
-      const parsed = imageAt(images, taken.image);
-      await registry.createManifestWithTempTag(repository, parsed, taken.sec);
-      return [];
-    }
-    case 'delete tag': {
-      const deleted = await registry.deleteTag(repository, taken.name);
-      return [model.deleteTag(taken.name, nowMs), deleted !== null];
-    }
-    case 'delete image': {
-      const { digest } = imageAt(images, taken.image);
-      const manifest = await registry.lookupManifestByDigest(repository, digest, {
-        allowDead: true,
-      });
-      const names = model.deleteImage(taken.image, nowMs);
-      const deleted = manifest && (await registry.deleteTagsForManifest(manifest));
-      return [names, deleted?.tags.map((tag) => tag.name) ?? []];
-    }
-    case 'advance':
-      clock.advance(taken.ms);
-      return [];
+/** I14: the generation of the tags rises when their set is changed, or when one of them ends. */
+function generationMoved(step: Step, before: Moment, after: Moment): 'well' | 'not' | 'needlessly' {
+  const endsOf = ({ alive }: Moment) => JSON.stringify(alive.map(({ id, endMs }) => [id, endMs]));
+  const wroteNothing = JSON.stringify(before.rows) === JSON.stringify(after.rows);
+  if (UNSEEN.includes(step.kind) || (wroteNothing && !UNCONDITIONAL.includes(step.kind))) {
+    return after.generation === before.generation ? 'well' : 'needlessly';
   }
+  const isRaised = after.generation > before.generation;
+  return isRaised || endsOf(before) === endsOf(after) ? 'well' : 'not';
 }
 
-function imageAt(images: readonly ParsedManifest[], at: number): ParsedManifest {
-  const found = images[at];
-  if (found === undefined) {
-    throw new Error(`no image ${at}`);
+/** Takes all steps in both worlds, and compares the two after each; gives what is violated then. */
+async function follow({ taken }: Run, start: World, expect: ExpectStatic) {
+  const { stage, state } = start;
+  let world = start;
+  let lockedMayEnd = false;
+  let generation = await stage.generation();
+  for (const { step, question } of taken) {
+    const { immutableTags, immutableTagsCanExpire } = state.settings;
+    lockedMayEnd ||= immutableTagsCanExpire || !immutableTags;
+    const before = { generation, rows: state.rows, alive: state.alive };
+    const { expected, answered, world: next } = await take(step, world);
+    world = next;
+    expect(answered).toEqual(expected);
+    const table = await readTable(world);
+    expect(table.rows).toEqual(state.rows);
+    ({ generation } = table);
+    const after = { generation, rows: state.rows, alive: state.alive };
+    expect(generationMoved(step, before, after)).toBe('well');
+    expect(await answersOf(question, world)).toEqual(expectedAnswers(question, world, generation));
   }
-  return found;
+  const removed = [...state.removed].map((row) => row + world.idsBefore + 1);
+  return findViolations({ removed, lockedMayEnd });
 }
 
-/** All that the registry answers about its tags. */
-async function answersOf({ stage, images }: Pair) {
-  const { registry, repository } = stage;
-  const available = async (options: object) => {
-    const found = images.map(({ digest }) =>
-      registry.lookupManifestByDigest(repository, digest, options),
-    );
-    return (await Promise.all(found)).map((manifest) => manifest !== null);
-  };
-  const cached = await registry.lookupCachedActiveRepositoryTags(repository, null, 100);
-  await stage.settleDeferred();
-  const first = await registry.lookupActiveRepositoryTags(repository, null, 1);
-  const rest = await registry.lookupActiveRepositoryTags(
-    repository,
-    first.items[0]?.name ?? null,
-    100,
+describe('any sequence of writes, settings and moments', () => {
+  it(
+    'I1 to I5, I9, I10, I14 to I18, I20, I21: leaves the tags that the rules say',
+    async ({ annotate, expect }) => {
+      const stage = await openStage();
+      const images = await stageImages(stage);
+      let steps = 0;
+      await fc.assert(
+        fc.asyncProperty(run, async (each) => {
+          const world = await beginRun(each, { stage, images });
+          expect(await follow(each, world, expect)).toEqual([]);
+          steps += each.taken.length;
+        }),
+        {
+          seed: Number(env.MODEL_SEED),
+          numRuns: RUNS_PER_SECOND_MAX * Number(env.MODEL_SECONDS),
+          plugins: [fc.interruptAfterTimeLimit(LIMIT_MS)],
+        },
+      );
+      await annotate(`${steps} steps were as the model says`);
+    },
+    LIMIT_MS + 40_000,
   );
-  const found = await Promise.all(NAMES.map((each) => registry.getRepoTag(repository, each)));
-  return {
-    names: found.filter((tag) => tag !== null).map((tag) => tag.name as string),
-    cached: cached.items.map((tag) => tag.name as string),
-    pages: [...first.items, ...(first.hasMore ? rest.items : [])].map((tag) => tag.name as string),
-    expired: await Promise.all(NAMES.map((each) => registry.hasExpiredTag(repository, each))),
-    visible: await available({}),
-    hidden: await available({ allowHidden: true }),
-    rows: (
-      await select(
-        `SELECT t.*, m.digest FROM tag t JOIN manifest m ON m.id = t.manifest_id ORDER BY t.id`,
-      )
-    ).map((row) => ({
-      name: row['hidden'] === 1 ? null : row['name'],
-      image: images.findIndex(({ digest }) => digest === row['digest']),
-      startMs: row['lifetime_start_ms'],
-      endMs: row['lifetime_end_ms'],
-      isCurrent: row['is_current'] === 1,
-    })),
-  };
-}
-
-function expectedOf({ stage, model }: Pair) {
-  const nowMs = stage.clock.nowMs();
-  const names = model.names(nowMs);
-  return {
-    names,
-    cached: names,
-    pages: names,
-    expired: NAMES.map((each) => model.hasExpired(each, nowMs)),
-    visible: IMAGES.map((each) => model.isAvailable(each, nowMs, { hidden: false })),
-    hidden: IMAGES.map((each) => model.isAvailable(each, nowMs, { hidden: true })),
-    rows: model.rows,
-  };
-}
-
-describe('any sequence of pushes, deletes and moments', () => {
-  it('I1 to I5, I14 to I16, I20, I21: leaves the tags that the rules of lifetimes say', async ({
-    expect,
-  }) => {
-    const stage = await openStage();
-    const images: ParsedManifest[] = [];
-    for (const life of LIVES) {
-      const labels = life === null ? {} : { 'quay.expires-after': '1h' };
-      images.push(await stage.image({ labels }));
-    }
-    await fc.assert(
-      fc.asyncProperty(fc.array(step, { minLength: 5, maxLength: 25 }), async (steps) => {
-        await stage.clear();
-        const pair = { stage, model: new TagModel(), images };
-        for (const each of steps) {
-          const [expected, answered] = await take(each, pair);
-          expect(answered).toEqual(expected);
-          expect(await answersOf(pair)).toEqual(expectedOf(pair));
-        }
-        expect(await findViolations()).toEqual([]);
-      }),
-      { seed: 20_261_124, numRuns: 15, plugins: [fc.interruptAfterTimeLimit(20_000)] },
-    );
-  });
 });
