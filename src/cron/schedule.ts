@@ -27,6 +27,13 @@ const drainTombstones: Job = {
   },
 };
 
+const sweepEndedTags: Job = {
+  name: 'sweep-ended-tags',
+  async run(housekeeping) {
+    return { swept: await housekeeping.sweepEndedTags() };
+  },
+};
+
 const expireUploads: Job = {
   name: 'expire-uploads',
   async run(housekeeping) {
@@ -40,7 +47,7 @@ const expireUploads: Job = {
  */
 export const SCHEDULE: ReadonlyMap<string, readonly Job[]> = new Map([
   ['* * * * *', [collectGarbage]],
-  ['*/5 * * * *', [drainTombstones]],
+  ['*/5 * * * *', [drainTombstones, sweepEndedTags]],
   // Off the full hour, when everybody's jobs start.
   ['17 * * * *', [expireUploads]],
 ]);

@@ -85,7 +85,6 @@ export function createRegistryOperations(deps: RegistryDeps) {
     ...createBlobDeletes(deps),
     ...createBlobUploader(deps),
     ...createImmutabilityPolicies(deps),
-    ...createTagSweep(deps),
     ...createRegionRulesWrites(deps),
     ...createHealthChecks(deps),
   };
@@ -101,5 +100,6 @@ export function createHousekeeping(deps: RegistryDeps) {
     ...createGarbageCollector(deps),
     ...createTombstoneDrain(deps),
     ...createStaleUploads(deps),
+    ...createTagSweep(deps),
   };
 }

@@ -57,12 +57,12 @@ describe('the sweep of ended tags', () => {
     ]);
     const before = await tagRows();
     const generation = await stage.generation();
-    expect(await stage.operations.sweepEndedTags()).toBe(3);
+    expect(await stage.housekeeping.sweepEndedTags()).toBe(3);
     expect(await tagRows()).toEqual(
       before.map((row, at) => (at < 3 ? { ...row, is_current: 0 } : row)),
     );
     expect(await stage.generation()).toBe(generation);
-    expect(await stage.operations.sweepEndedTags()).toBe(0);
+    expect(await stage.housekeeping.sweepEndedTags()).toBe(0);
   });
 
   it('takes the first to end, up to its limit, and 500 without one', async ({ expect }) => {
@@ -71,11 +71,11 @@ describe('the sweep of ended tags', () => {
       aTag(`t${at}`, START_MS - 2 * MINUTE_MS - at),
     );
     await stage.seed(ended);
-    expect(await stage.operations.sweepEndedTags({ limit: 2 })).toBe(2);
+    expect(await stage.housekeeping.sweepEndedTags({ limit: 2 })).toBe(2);
     const swept = await select('SELECT name FROM tag WHERE is_current = 0 ORDER BY id');
     expect(swept.map(({ name }) => name)).toEqual(['t508', 't509']);
-    expect(await stage.operations.sweepEndedTags()).toBe(500);
-    expect(await stage.operations.sweepEndedTags()).toBe(8);
+    expect(await stage.housekeeping.sweepEndedTags()).toBe(500);
+    expect(await stage.housekeeping.sweepEndedTags()).toBe(8);
   });
 
   it('reads what it takes, whatever the number of tags', async ({ expect }) => {
@@ -87,8 +87,8 @@ describe('the sweep of ended tags', () => {
         ),
         ...Array.from({ length: 20 }, (_, at) => aTag(`e${at}`, START_MS - 2 * MINUTE_MS)),
       ]);
-      const { operations, meter } = openTestRegistry();
-      await operations.sweepEndedTags({ limit: 5 });
+      const { housekeeping, meter } = openTestRegistry();
+      await housekeeping.sweepEndedTags({ limit: 5 });
       const { d1RowsRead, d1Statements } = meter.usage;
       return { d1RowsRead, d1Statements };
     };
@@ -110,7 +110,7 @@ describe('the sweep of an ended tag', () => {
       await stage.seed([aTag('v1', endMs)]);
       return {
         racers: [
-          (gate) => openTestRegistry({ gate }).operations.sweepEndedTags(),
+          (gate) => openTestRegistry({ gate }).housekeeping.sweepEndedTags(),
           (gate) => stage.push('v1', image, gate),
         ],
         check: async ([, pushed], schedule) => {
@@ -122,7 +122,7 @@ describe('the sweep of an ended tag', () => {
         },
       };
     });
-    await stage.operations.sweepEndedTags();
+    await stage.housekeeping.sweepEndedTags();
     expect(await stage.names()).toEqual(['v1']);
   });
 
@@ -141,7 +141,7 @@ describe('the sweep of an ended tag', () => {
         await stage.seed([aTag('v1', endMs)]);
         return {
           racers: [
-            (gate) => openTestRegistry({ gate, clock }).operations.sweepEndedTags(),
+            (gate) => openTestRegistry({ gate, clock }).housekeeping.sweepEndedTags(),
             change(`UPDATE tag SET lifetime_end_ms = NULL WHERE is_current = 1 AND hidden = 0
               AND lifetime_end_ms = ${endMs} AND lifetime_end_ms > ${START_MS} RETURNING id`),
           ],
@@ -231,7 +231,7 @@ describe('any history of tags', () => {
         const before = await answersOf(stage, clock);
         const expected = tags.filter(isOver).length;
         swept += expected;
-        expect(await stage.operations.sweepEndedTags()).toBe(expected);
+        expect(await stage.housekeeping.sweepEndedTags()).toBe(expected);
         // A page that is kept would answer for the tables.
         await execute('UPDATE repository SET tags_generation = tags_generation + 1');
         expect(await answersOf(stage, clock)).toEqual(before);

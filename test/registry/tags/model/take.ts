@@ -166,7 +166,7 @@ async function takeEnding(
     case 'sweep':
       return both(world, {
         expect: () => lifetimes.sweep(state),
-        act: () => registry.operations.sweepEndedTags(),
+        act: () => registry.housekeeping.sweepEndedTags(),
       });
   }
 }
