@@ -3,7 +3,7 @@ import * as z from 'zod';
 import { type Bytes, encodeUtf8 } from '../model/bytes.ts';
 import type { JsonObject, JsonValue, ManifestImageLayer } from '../model/datatypes.ts';
 import { computeDigest, type Digest, parseDigest } from '../model/digest.ts';
-import { MANIFEST_DESCRIPTORS_MAX } from '../model/limits.ts';
+import { HISTORY_STEPS_MAX } from '../model/limits.ts';
 import type { ImageConfig } from './config.ts';
 import {
   isJsonObject,
@@ -66,7 +66,7 @@ const schema1 = z.object({
   schemaVersion: z.literal(1),
   name: z.string(),
   tag: z.string(),
-  history: listOf(z.object({ v1Compatibility: z.string() }), MANIFEST_DESCRIPTORS_MAX),
+  history: listOf(z.object({ v1Compatibility: z.string() }), HISTORY_STEPS_MAX),
   fsLayers: listOf(
     z.object({
       blobSum: z.string().transform((text, context): Digest => {
@@ -78,7 +78,7 @@ const schema1 = z.object({
         return digest;
       }),
     }),
-    MANIFEST_DESCRIPTORS_MAX,
+    HISTORY_STEPS_MAX,
   ),
 });
 

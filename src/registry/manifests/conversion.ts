@@ -53,8 +53,8 @@ export function createManifestConversion(deps: RegistryDeps): Conversion {
 }
 
 /**
- * The schema 1 form of a stored manifest; null: it has none, or its body was collected since its
- * row was read. `ManifestInvalid` where the manifest or its config is broken.
+ * The schema 1 form of a stored manifest; null: it has none. `ManifestNotFound` where its body was
+ * collected since its row was read, `ManifestInvalid` where it or its config is broken.
  */
 async function schema1Form(
   stored: StoredManifest,
@@ -67,7 +67,7 @@ async function schema1Form(
     : null;
 }
 
-/** The same, and null too where the manifest or its config is broken. */
+/** The same, but null instead of a refusal. */
 export function schema1FormOrNull(
   stored: StoredManifest,
   names: Schema1Names,
@@ -86,7 +86,8 @@ async function find(manifest: ManifestInfo, { database }: RegistryDeps): Promise
 
 /**
  * The manifest itself if its type is allowed or it is an image; of a list, what this is of the
- * child that stands for it. Null where that child is not there.
+ * child that stands for it. Null where that child is not there. `ManifestNotFound` where a body was
+ * collected since its row was read, `ManifestInvalid` where it is broken.
  */
 async function descend(
   stored: StoredManifest,
@@ -97,7 +98,10 @@ async function descend(
   let at: StoredManifest | null = stored;
   for (let depth = 0; at !== null && depth < INDEX_DEPTH_MAX; depth += 1) {
     const parsed: ParsedManifest | null = await readStored(at, deps);
-    if (parsed === null || parsed.kind === 'image' || allowed.has(parsed.mediaType)) {
+    if (parsed === null) {
+      throw new RegistryError('ManifestNotFound', { digest: at.info.digest });
+    }
+    if (parsed.kind === 'image' || allowed.has(parsed.mediaType)) {
       return parsed;
     }
     const digest = childToConvert(parsed)?.digest;

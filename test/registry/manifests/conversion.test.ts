@@ -1,7 +1,7 @@
-import { describe, it } from 'vitest';
+import { describe, expectTypeOf, it } from 'vitest';
 
 import { MANIFEST_MEDIA_TYPES, SCHEMA1_MEDIA_TYPE } from '../../../src/image/media-types.ts';
-import type { ParsedManifest } from '../../../src/image/parsed-manifest.ts';
+import type { ParsedManifest, ParsedSchema1 } from '../../../src/image/parsed-manifest.ts';
 import type { Manifest } from '../../../src/model/datatypes.ts';
 import { computeDigest } from '../../../src/model/digest.ts';
 import { EMPTY_BLOB_DIGEST } from '../../../src/model/empty-blob.ts';
@@ -10,7 +10,7 @@ import { anIndexOf, openImageStage, planImage } from '../../support/images.ts';
 import { openTestRegistry, type TestRegistry } from '../../support/registry.ts';
 import { openLaggingReplica } from '../../support/replica.ts';
 import { readSchema1 } from '../../support/schema1-reader.ts';
-import { execute } from '../../support/stage.ts';
+import { execute, select } from '../../support/stage.ts';
 
 const TYPES = MANIFEST_MEDIA_TYPES;
 const SCHEMA1 = new Set([SCHEMA1_MEDIA_TYPE]);
@@ -119,6 +119,16 @@ describe('converting a manifest', () => {
     expect(await refusalOf(registry, short)).toBe('ManifestInvalid');
     expect(await schema1Of(registry, short)).toBeNull();
     expect(await convert(registry, short, SCHEMA1)).toBeNull();
+  });
+
+  it('stores nothing, and gives a form that no push takes', async ({ expect }) => {
+    const { registry, repository, push } = await openImageStage();
+    const manifest = await push(await planImage(repository, { history: [step('one')] }));
+    expect(await convert(registry, manifest, SCHEMA1)).not.toBeNull();
+    expectTypeOf<ParsedSchema1>().not.toExtend<ParsedManifest>();
+    expect(await select('SELECT media_type FROM manifest')).toEqual([
+      { media_type: manifest.mediaType },
+    ]);
   });
 
   it('of another namespace and tag differs by nothing else', async ({ expect }) => {
@@ -250,6 +260,13 @@ describe('there is no schema 1 form', () => {
     expect(await schema1Of(registry, gone)).toBeNull();
     expect(await refusalOf(registry, gone)).toBe('ManifestNotFound');
     expect(await convert(registry, gone, all)).toBeNull();
+    const bodiless = await push(await planImage(repository, { history: [step('two')] }));
+    await execute(
+      `UPDATE manifest SET bytes = NULL, bytes_key = 'manifests/none' WHERE id = ?`,
+      bodiless.id,
+    );
+    expect(await refusalOf(registry, bodiless)).toBe('ManifestNotFound');
+    expect(await convert(registry, bodiless, all)).toBeNull();
 
     await execute('UPDATE blob SET size_bytes = 1 WHERE digest = ?', image.config.digest);
     expect(await schema1Of(registry, manifest)).toBeNull();
