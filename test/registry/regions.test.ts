@@ -1,12 +1,18 @@
 import { env } from 'cloudflare:workers';
 import { describe, it } from 'vitest';
 
-import { type CountryCode, parseCountryCode, type RegionMode } from '../../src/model/regions.ts';
+import {
+  type CountryCode,
+  parseCountryCode,
+  type RegionMode,
+  type RegionRules,
+} from '../../src/model/regions.ts';
 import { SECOND_MS, TestClock } from '../support/clock.ts';
 import { interleaveAll } from '../support/interleave.ts';
 import { failingKv, overwriteCache } from '../support/kv.ts';
 import { allFates, losing } from '../support/lost-answers.ts';
 import { openTestRegistry, type TestRegistry } from '../support/registry.ts';
+import { openLaggingReplica } from '../support/replica.ts';
 import { execute, select } from '../support/stage.ts';
 
 const TTL_MS = 240 * SECOND_MS;
@@ -36,6 +42,17 @@ async function blocked(
   const found = await registry.getCachedNamespaceRegionBlacklist(name);
   await settleDeferred();
   return found && [...found];
+}
+
+/** Replaces the rules, with all that is left for after the answer. */
+async function replace(
+  { operations, settleDeferred }: Pick<TestRegistry, 'operations' | 'settleDeferred'>,
+  rules: RegionRules,
+  name = 'ns',
+): Promise<RegionRules | null> {
+  const replaced = await operations.replaceRegionRules(name, rules);
+  await settleDeferred();
+  return replaced;
 }
 
 async function storedRules(): Promise<readonly unknown[]> {
@@ -103,6 +120,15 @@ describe('getCachedNamespaceRegionBlacklist', () => {
     expect([await blocked(reader), await blocked(loader)]).toEqual([['US'], ['US']]);
   });
 
+  it('is read from the primary, where a replica lags', async ({ expect }) => {
+    const { bindings } = await openLaggingReplica();
+    await makeNamespace();
+    await restrict('US');
+    expect(await blocked(openTestRegistry({ bindings, readConsistency: 'replica' }))).toEqual([
+      'US',
+    ]);
+  });
+
   it('gives null where the list cannot be loaded, says why, and keeps nothing', async ({
     expect,
   }) => {
@@ -139,17 +165,18 @@ describe('getCachedNamespaceRegionBlacklist', () => {
 
 describe('replaceRegionRules', () => {
   it('replaces mode and countries together, and gives them as stored', async ({ expect }) => {
-    const { operations, clock } = openTestRegistry();
+    const registry = openTestRegistry();
+    const { clock } = registry;
     await makeNamespace();
-    const replace = (mode: RegionMode, ...codes: readonly string[]) =>
-      operations.replaceRegionRules('ns', { mode, blocked: countries(...codes) });
-    expect(await replace('enforce', 'us', 'KP', 'US')).toEqual({
+    const rule = (mode: RegionMode, ...codes: readonly string[]) =>
+      replace(registry, { mode, blocked: countries(...codes) });
+    expect(await rule('enforce', 'us', 'KP', 'US')).toEqual({
       mode: 'enforce',
       blocked: ['KP', 'US'],
     });
     const firstMs = clock.nowMs();
     clock.advance(SECOND_MS);
-    expect(await replace('observe', 'US', 'DE')).toEqual({
+    expect(await rule('observe', 'US', 'DE')).toEqual({
       mode: 'observe',
       blocked: ['DE', 'US'],
     });
@@ -157,7 +184,7 @@ describe('replaceRegionRules', () => {
       { region_mode: 'observe', code: 'DE', added_ms: clock.nowMs() },
       { region_mode: 'observe', code: 'US', added_ms: firstMs },
     ]);
-    expect(await replace('off')).toEqual({ mode: 'off', blocked: [] });
+    expect(await rule('off')).toEqual({ mode: 'off', blocked: [] });
     expect(await storedRules()).toEqual([{ region_mode: 'off', code: null, added_ms: null }]);
   });
 
@@ -167,8 +194,8 @@ describe('replaceRegionRules', () => {
     await makeNamespace('other');
     await restrict('FR', 'other');
     const rules = { mode: 'enforce', blocked: countries('US') } as const;
-    expect(await registry.operations.replaceRegionRules('unknown', rules)).toBeNull();
-    await registry.operations.replaceRegionRules('ns', rules);
+    expect(await replace(registry, rules, 'unknown')).toBeNull();
+    await replace(registry, rules);
     expect(await blocked(registry, 'other')).toEqual(['FR']);
     expect(await select('SELECT count(*) AS n FROM namespace_geo_restriction')).toEqual([{ n: 2 }]);
   });
@@ -178,8 +205,7 @@ describe('replaceRegionRules', () => {
     await makeNamespace();
     expect(await blocked(registry)).toEqual([]);
     const rules = { mode: 'enforce', blocked: countries('US') } as const;
-    await registry.operations.replaceRegionRules('ns', rules);
-    await registry.settleDeferred();
+    await replace(registry, rules);
     expect(await blocked(registry)).toEqual(['US']);
   });
 
@@ -189,8 +215,8 @@ describe('replaceRegionRules', () => {
     const other = { mode: 'observe', blocked: countries('FR') } as const;
     await interleaveAll(async () => ({
       racers: [
-        (gate) => openTestRegistry({ gate }).operations.replaceRegionRules('ns', one),
-        (gate) => openTestRegistry({ gate }).operations.replaceRegionRules('ns', other),
+        (gate) => replace(openTestRegistry({ gate }), one),
+        (gate) => replace(openTestRegistry({ gate }), other),
       ],
       check: async () => {
         const rows = await select(`SELECT n.region_mode AS mode, group_concat(code) AS codes
@@ -210,9 +236,9 @@ describe('replaceRegionRules', () => {
       await execute('DELETE FROM namespace');
       await makeNamespace();
       await restrict('FR');
-      const { operations } = openTestRegistry({ gate: losing(fates).gate });
+      const registry = openTestRegistry({ gate: losing(fates).gate });
       const rules = { mode: 'enforce', blocked: countries('US') } as const;
-      expect(await operations.replaceRegionRules('ns', rules)).toEqual(rules);
+      expect(await replace(registry, rules)).toEqual(rules);
       expect(await storedRules()).toMatchObject([{ region_mode: 'enforce', code: 'US' }]);
     }
   });

@@ -98,12 +98,12 @@ describe('the cache', () => {
 
 describe('the keys', () => {
   it('are ASCII, and no two lists of names have one', ({ expect }) => {
-    const names = ['a', 'a/b', 'a_b', 'a%2Fb', 'ä', '\ud800', '', 'a b', '%'];
+    const names = ['a', 'a/b', 'b/c', 'c', 'a_b', 'a%2Fb', 'ä', '\ud800', '', 'a b', '%'];
     const keys = names.flatMap((namespace) =>
       names.map((repository) => repoBlobKey({ namespace, repository, digest: 'sha256:0' })),
     );
     expect(new Set(keys).size).toBe(keys.length);
-    expect(keys.filter((key) => /[^!-~]/.test(key))).toEqual([]);
+    expect(keys.some((key) => /[^!-~]/.test(key))).toBe(false);
     expect(repoBlobKey({ namespace: 'acme', repository: 'app', digest: 'd' })).toBe(
       'v1/blob/acme/app/d',
     );
