@@ -88,7 +88,7 @@ describe('a namespace that enforces its region rules', () => {
     }
   });
 
-  it('refuses them whatever a request adds: a range, what it has already, a token', async ({
+  it('refuses them whatever a request adds: a range, a moment, what it has already, a token', async ({
     expect,
   }) => {
     const { name, rule, tag, blob, image } = await aScene();
@@ -98,6 +98,7 @@ describe('a namespace that enforces its region rules', () => {
     const { token } = JSON.parse(issued.text) as { token: string };
     const calls: readonly (readonly [string, Call])[] = [
       [blob, { headers: { Range: 'bytes=0-1' } }],
+      [tag, { headers: { 'Berth-At': new Date().toISOString() } }],
       [tag, { headers: { 'If-None-Match': `"${image.digest}"` } }],
       [tag, { authorization: `Bearer ${token}` }],
       [blob, { authorization: `Bearer ${token}` }],
