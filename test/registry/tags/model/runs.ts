@@ -3,7 +3,7 @@ import * as fc from 'fast-check';
 import { DAY_MS, HOUR_MS, MINUTE_MS } from '../../../support/clock.ts';
 import { question, type Question } from './questions.ts';
 import type { ModelSettings } from './state.ts';
-import { flag, image, nth, settings, step, type Step } from './steps.ts';
+import { EDGES, flag, image, nth, settings, step, type Step } from './steps.ts';
 
 /**
  * Steps that meet, and that would seldom stand together by chance. What one of them draws from is
@@ -21,11 +21,24 @@ const back: Step = { kind: 'advance', ms: -7 * MINUTE_MS };
 const lock: Step = { kind: 'change lock', nameKey: 'a', sight: 'now', immutable: true };
 const nothing: Step = { kind: 'advance', ms: 0 };
 
+const remove = fc.record({
+  kind: fc.constant('remove' as const),
+  nameKey: fc.constant('a' as const),
+  nth,
+  isAlive: flag,
+  includeSubmanifests: flag,
+});
+
 /** A tag leaves an image that is signed. */
 const signed = scene(
   push('a', 0),
   push('signature', 0, 1, 2),
-  oneOf(nothing, ...[0, 1].map((each): Step => ({ kind: 'push', nameKey: 'b', image: each }))),
+  oneOf(
+    nothing,
+    { kind: 'push', nameKey: 'b', image: 0 },
+    { kind: 'push', nameKey: 'b', image: 1 },
+    { kind: 'push', nameKey: 'attestation', image: 0 },
+  ),
   oneOf(
     nothing,
     { kind: 'change lock', nameKey: 'signature', sight: 'now', immutable: true },
@@ -53,9 +66,19 @@ const children: Scene = scene(
   oneOf(
     deleteTag,
     { kind: 'delete image', image: 5 },
+    { kind: 'delete image', image: 2 },
     { kind: 'remove', nameKey: 'a', nth: 30, isAlive: true, includeSubmanifests: true },
     { kind: 'remove', nameKey: 'a', nth: 0, isAlive: false, includeSubmanifests: true },
   ),
+);
+
+/** An index holds an index that has lost its tag. */
+const nested = scene(
+  push('b', 0),
+  push('b', 1),
+  push('b', 4),
+  push('a', 6),
+  oneOf({ kind: 'delete image', image: 4 }, { kind: 'push', nameKey: 'b', image: 0 }),
 );
 
 /** A tag is old when its end is chosen. */
@@ -76,25 +99,39 @@ const old = scene(
 /** A tag ends, perhaps by a clock that is ahead, and its name is used again or forgotten. */
 const ended = scene(
   push('a', 0, 1, 2, 3),
-  oneOf(deleteTag, nothing, lock, { kind: 'advance', ms: HOUR_MS }),
-  oneOf(deleteTag, back, nothing),
-  fc.record({
-    kind: fc.constant('go' as const),
-    edge: fc.constantFrom('end' as const, 'end - 1' as const, 'end + window - 1' as const),
-    nth,
-  }),
+  oneOf(nothing, lock, { kind: 'advance', ms: 10 * MINUTE_MS }, { kind: 'advance', ms: HOUR_MS }),
+  oneOf(deleteTag, nothing),
+  fc.oneof(
+    oneOf(back, nothing),
+    fc.record({
+      kind: fc.constant('go' as const),
+      edge: fc.constantFrom(...EDGES),
+      nth,
+    }),
+  ),
   fc.oneof(
     push('a', 0, 1),
-    fc.record({
-      kind: fc.constant('remove' as const),
-      nameKey: fc.constant('a' as const),
-      nth,
-      isAlive: flag,
-      includeSubmanifests: flag,
-    }),
-    oneOf({ kind: 'sweep' }, { kind: 'move', nameKey: 'a', image: 0, reversion: true }),
+    remove,
+    oneOf({ kind: 'sweep' }),
+    oneOf({ kind: 'move', nameKey: 'a', image: 0, reversion: true }),
   ),
 );
+
+/** What a clock that is ahead wrote meets one that is behind. */
+const skewed = scene(
+  push('a', 0, 1),
+  oneOf({ kind: 'advance', ms: 10 * MINUTE_MS }),
+  oneOf(deleteTag, { kind: 'push', nameKey: 'a', image: 1 }),
+  oneOf(back),
+  fc.oneof(
+    push('a', 0, 1),
+    remove,
+    oneOf(deleteTag, { kind: 'move', nameKey: 'a', image: 1, reversion: false }),
+  ),
+);
+
+/** A tag that moved is forgotten, here or there, now and once more. */
+const moved = scene(push('a', 0, 1), push('a', 0, 1, 4), remove, remove);
 
 /** A policy meets tags that end. */
 const locked = scene(
@@ -123,11 +160,14 @@ const lockedWithEnd = scene(
 );
 
 const steps: Scene = fc.oneof(
-  { weight: 12, arbitrary: step.map((each): readonly Step[] => [each]) },
-  { weight: 2, arbitrary: signed },
+  { weight: 8, arbitrary: step.map((each): readonly Step[] => [each]) },
+  { weight: 3, arbitrary: signed },
   { weight: 1, arbitrary: children },
+  { weight: 1, arbitrary: nested },
   { weight: 1, arbitrary: old },
   { weight: 2, arbitrary: ended },
+  { weight: 1, arbitrary: moved },
+  { weight: 1, arbitrary: skewed },
   { weight: 1, arbitrary: locked },
   { weight: 1, arbitrary: lockedWithEnd },
 );

@@ -23,7 +23,7 @@ export const IMAGES: readonly {
   { expiresAfter: '60m', immutable: ' TRUE ', subject: 0 },
   { children: [1] },
   { children: [2, 3] },
-  { children: [4, 1] },
+  { children: [4, 0] },
 ];
 
 export const EDGES = ['start', 'end - 1', 'end', 'end + window - 1', 'end + window'] as const;
@@ -53,6 +53,10 @@ export const image = weighted([
   [6, 1],
 ]);
 export const nth = fc.nat(30);
+const usually = weighted([
+  [true, 3],
+  [false, 1],
+]);
 const sight = fc.constantFrom<Sight>('now', 'before');
 export const flag = fc.boolean();
 const kind = <const Kind extends string>(name: Kind) => fc.constant(name);
@@ -79,22 +83,16 @@ const chosenEnd = fc.option(
 export type ChosenEnd = typeof chosenEnd extends fc.Arbitrary<infer Value> ? Value : never;
 
 export const settings: fc.Arbitrary<ModelSettings> = fc.record({
-  immutableTags: fc.oneof(
-    { weight: 3, arbitrary: fc.constant(true) },
-    { weight: 1, arbitrary: fc.constant(false) },
-  ),
+  immutableTags: usually,
   immutableTagsCanExpire: flag,
-  cosignCascade: flag,
-  resetChildManifestExpiration: flag,
+  cosignCascade: usually,
+  resetChildManifestExpiration: usually,
 });
 
 const policy = {
   scope: fc.constantFrom<ScopeKind>('repository', 'namespace'),
   pattern: fc.constantFrom('a', '[ab]', '[a-z]', '.*[.]sig', 'C|b'),
-  matches: fc.oneof(
-    { weight: 3, arbitrary: fc.constant(true) },
-    { weight: 1, arbitrary: fc.constant(false) },
-  ),
+  matches: usually,
 };
 
 const begins = [
