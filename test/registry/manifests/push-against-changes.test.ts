@@ -201,13 +201,17 @@ describe('a push while', () => {
                 : stage
                     .behind(gate)
                     .createManifestWithTempTag(repository, image, 60, { raiseOnError: true }),
-            change(`DELETE FROM uploaded_blob
+            change(
+              `INSERT INTO gc_blob_candidate SELECT id FROM blob WHERE digest = '${layer.digest}'
+                ON CONFLICT DO NOTHING`,
+              `DELETE FROM uploaded_blob
               WHERE blob_id = (SELECT id FROM blob WHERE digest = '${layer.digest}')
                 AND NOT EXISTS (SELECT 1 FROM manifest_blob link
-                  WHERE link.blob_id = uploaded_blob.blob_id) RETURNING blob_id`),
+                  WHERE link.blob_id = uploaded_blob.blob_id) RETURNING blob_id`,
+            ),
           ],
           check: async ([pushed, collected], schedule) => {
-            const isCollected = valueOf(collected)[0]?.length === 1;
+            const isCollected = valueOf(collected)[1]?.length === 1;
             expect(codeOf(pushed), schedule).toBe(isCollected ? 'BlobUnknown' : null);
             for (const table of ['manifest', 'tag']) {
               expect(await select(`SELECT id FROM ${table}`)).toHaveLength(isCollected ? 0 : 1);
