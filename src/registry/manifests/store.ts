@@ -1,16 +1,16 @@
 import type { ManifestLabel } from '../../image/labels.ts';
 import type { ParsedManifest } from '../../image/parsed-manifest.ts';
-import { JSON_PARAMETER_BYTES_MAX } from '../../model/limits.ts';
 import {
   assertBlobsVisibleStatement,
   assertBodyTombstoneStatement,
   assertChildrenPresentStatement,
 } from '../../storage/d1/assertions.ts';
 import type { Batch, BatchSlot } from '../../storage/d1/batch.ts';
+import { jsonLists } from '../../storage/d1/json-lists.ts';
+import { insertImageLabelsStatement } from '../../storage/d1/labels.ts';
 import {
   insertBlobLinksStatement,
   insertChildLinksStatement,
-  insertImageLabelsStatement,
   insertManifestStatement,
   linkWaitingParentsStatement,
 } from '../../storage/d1/manifests.ts';
@@ -84,27 +84,9 @@ export function addNewManifest(
   }
   batch.add(linkWaitingParentsStatement({ repositoryId, digest }));
   for (const labels of jsonLists(
-    manifest.labels.map((label) => ({ uuid: ids.uuid(), ...label })),
+    manifest.labels.map((label) => ({ uuid: ids.uuid(), ...label, sourceType: 'manifest' })),
   )) {
     batch.add(insertImageLabelsStatement({ repositoryId, digest, labels }));
   }
   return inserted;
-}
-
-/** The values as JSON lists, none longer than D1 takes as one parameter. */
-function jsonLists(values: readonly object[]): readonly string[] {
-  const lists: string[] = [];
-  let items: string[] = [];
-  let length = 0;
-  for (const item of values.map((value) => JSON.stringify(value))) {
-    const bytes = new TextEncoder().encode(item).byteLength + 1;
-    if (length + bytes > JSON_PARAMETER_BYTES_MAX && items.length > 0) {
-      lists.push(`[${items.join(',')}]`);
-      items = [];
-      length = 0;
-    }
-    items.push(item);
-    length += bytes;
-  }
-  return items.length === 0 ? lists : [...lists, `[${items.join(',')}]`];
 }

@@ -2,7 +2,7 @@ import { RegistryError } from '../../model/errors.ts';
 import { TAG_LIFETIME_SEC_MAX, TAG_LIFETIME_SEC_MIN } from '../../model/limits.ts';
 import type { ManifestInfo } from '../../model/references.ts';
 import { addSeconds, type EpochMs, epochMs, toEpochSeconds } from '../../model/time.ts';
-import { Batch } from '../../storage/d1/batch.ts';
+import { Batch, type BatchSlot } from '../../storage/d1/batch.ts';
 import {
   lowerEndHintStatement,
   lowerHintToEndsOfManifestStatement,
@@ -125,21 +125,46 @@ async function changeEnd(
 }
 
 async function changeEnds(
-  { id: manifestId, repositoryId }: ManifestInfo,
+  manifest: ManifestInfo,
   {
     nowMs,
     lifetimeMs,
     answerLost,
-    deps,
+    deps: { settings, database },
   }: { nowMs: EpochMs; lifetimeMs: number; answerLost: boolean; deps: RegistryDeps },
 ): Promise<number> {
-  const rows = { manifestId, nowMs, lockedMayEnd: Number(lockedMayEnd(deps.settings)) };
   const batch = new Batch();
+  const changed = addEndsOfManifest(batch, manifest, { nowMs, lifetimeMs, settings });
+  // An attempt whose answer was lost may have ended tags, which are not changed again.
+  const ending = answerLost
+    ? batch.add(
+        tagsLivingForStatement({
+          manifestId: manifest.id,
+          lifetimeMs,
+          lockedMayEnd: Number(lockedMayEnd(settings)),
+        }),
+      )
+    : changed;
+  return (await batch.run(database.primary)).rowsOf(ending).length;
+}
+
+/**
+ * Adds the statements that end every alive visible tag of a manifest so many ms after its own
+ * start, with all that depends on it; those that are locked and may not end are left alone.
+ */
+export function addEndsOfManifest(
+  batch: Batch,
+  { id: manifestId, repositoryId }: ManifestInfo,
+  {
+    nowMs,
+    lifetimeMs,
+    settings,
+  }: { nowMs: EpochMs; lifetimeMs: number; settings: RegistrySettings },
+): BatchSlot<{ tagId: number }> {
+  const rows = { manifestId, nowMs, lockedMayEnd: Number(lockedMayEnd(settings)) };
   batch.add(dropMarksOnChangedEndsStatement(rows));
   const changed = batch.add(changeEndsOfManifestStatement({ ...rows, lifetimeMs }));
   batch.add(raiseTagsGenerationIfWrittenStatement({ repositoryId }));
   batch.add(lowerHintToEndsOfManifestStatement({ repositoryId, manifestId }));
-  // An attempt whose answer was lost may have ended tags, which are not changed again.
-  const ending = answerLost ? batch.add(tagsLivingForStatement({ ...rows, lifetimeMs })) : changed;
-  return (await batch.run(deps.database.primary)).rowsOf(ending).length;
+  return changed;
 }

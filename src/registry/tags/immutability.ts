@@ -1,6 +1,7 @@
 import { RegistryError } from '../../model/errors.ts';
 import type { ManifestInfo } from '../../model/references.ts';
-import { Batch } from '../../storage/d1/batch.ts';
+import type { EpochMs } from '../../model/time.ts';
+import { Batch, type BatchSlot } from '../../storage/d1/batch.ts';
 import {
   type ChangeableTag,
   changeableTagStatement,
@@ -13,6 +14,7 @@ import type { RegistryDeps } from '../deps.ts';
 import type { TagWrites } from '../interface.ts';
 import { retryWrite } from '../retry-write.ts';
 import { sendAgain } from '../send-again.ts';
+import type { RegistrySettings } from '../settings.ts';
 
 const REPLACED = { ok: false, previous: null };
 
@@ -60,20 +62,35 @@ export interface ManifestLocks {
 export function createManifestLocks(deps: RegistryDeps): ManifestLocks {
   const { database, clock, settings } = deps;
   return {
-    async setTagsImmutabilityForManifest({ id: manifestId, repositoryId }, immutable) {
-      const rows = {
-        manifestId,
-        nowMs: clock.nowMs(),
-        immutable: Number(immutable),
-        lockedMayEnd: Number(settings.immutableTagsCanExpire),
-      };
+    async setTagsImmutabilityForManifest(manifest, immutable) {
+      const nowMs = clock.nowMs();
       return sendAgain(async () => {
         const batch = new Batch();
-        batch.add(dropMarksOnChangedLocksStatement(rows));
-        const changed = batch.add(changeLocksOfManifestStatement(rows));
-        batch.add(raiseTagsGenerationIfWrittenStatement({ repositoryId }));
+        const changed = addLocksOfManifest(batch, manifest, { nowMs, immutable, settings });
         return (await batch.run(database.primary)).rowsOf(changed).length;
       });
     },
   };
+}
+
+/** Adds the statements that lock or unlock every alive visible tag of a manifest. */
+export function addLocksOfManifest(
+  batch: Batch,
+  { id: manifestId, repositoryId }: ManifestInfo,
+  {
+    nowMs,
+    immutable,
+    settings,
+  }: { nowMs: EpochMs; immutable: boolean; settings: RegistrySettings },
+): BatchSlot<{ tagId: number }> {
+  const rows = {
+    manifestId,
+    nowMs,
+    immutable: Number(immutable),
+    lockedMayEnd: Number(settings.immutableTagsCanExpire),
+  };
+  batch.add(dropMarksOnChangedLocksStatement(rows));
+  const changed = batch.add(changeLocksOfManifestStatement(rows));
+  batch.add(raiseTagsGenerationIfWrittenStatement({ repositoryId }));
+  return changed;
 }

@@ -63,10 +63,18 @@ export function generationTraits(
     children.map((child) => child.expiresAfter),
     EXPIRES_AFTER_LABEL,
   );
-  const seconds = expiresAfter === null ? null : parseExpiresAfter(expiresAfter);
-  const lifetimeMs = seconds === null ? null : seconds * MS_PER_SECOND;
   return {
-    lifetimeMs: lifetimeMs !== null && Number.isSafeInteger(nowMs + lifetimeMs) ? lifetimeMs : null,
+    lifetimeMs: expiresAfter === null ? null : labelLifetimeMs(expiresAfter, nowMs),
     immutable,
   };
+}
+
+/**
+ * The lifetime in milliseconds that a value of {@link EXPIRES_AFTER_LABEL} gives to a tag that was
+ * started by now; null where it has no effect, as no time in milliseconds could be that late.
+ */
+export function labelLifetimeMs(value: string, nowMs: number): number | null {
+  const seconds = parseExpiresAfter(value);
+  const lifetimeMs = seconds === null ? null : seconds * MS_PER_SECOND;
+  return lifetimeMs !== null && Number.isSafeInteger(nowMs + lifetimeMs) ? lifetimeMs : null;
 }

@@ -191,18 +191,3 @@ export const linkWaitingParentsStatement = defineStatement<ManifestKey>(
     WHERE repository_id = ${p.repositoryId} AND child_digest = ${p.digest}
       AND child_manifest_id IS NULL`,
 );
-
-/**
- * Copies an image's labels onto its manifest, from a JSON list of `{uuid, key, value, mediaType}`.
- * Each key is copied once, when the manifest is first stored.
- */
-export const insertImageLabelsStatement = defineStatement<ManifestKey & { labels: string }>(
-  (p) => sql`
-    INSERT INTO ${manifestLabel} (uuid, manifest_id, repository_id, key, value, media_type,
-      source_type)
-    SELECT given.value ->> 'uuid', m.id, ${p.repositoryId}, given.value ->> 'key',
-      given.value ->> 'value', given.value ->> 'mediaType', 'manifest'
-    FROM ${manifest} m CROSS JOIN json_each(${p.labels}) given
-    WHERE m.repository_id = ${p.repositoryId} AND m.digest = ${p.digest}
-    ON CONFLICT DO NOTHING`,
-);
