@@ -1,11 +1,12 @@
 import type { Usage } from '../model/usage.ts';
-import type { Registry, RegistryOperations } from '../registry/index.ts';
+import type { RegistryOperations } from '../registry/index.ts';
+import type { RegistryDataInterface } from '../registry/interface.ts';
 import type { RegistrySettings } from '../registry/settings.ts';
 import type { AuthEnv, AuthVariables } from './auth/middleware.ts';
 
 /** The registry as one request has it. */
 export interface RequestScope {
-  readonly registry: Registry;
+  readonly registry: RegistryDataInterface;
   readonly operations: RegistryOperations;
   readonly settings: RegistrySettings;
   /** What the request asked of the stores so far. */

@@ -1,5 +1,5 @@
-import type { Label } from '../model/datatypes.ts';
-import { LABEL_VALUE_BYTES_MAX } from '../model/limits.ts';
+import type { Label, LabelSource } from '../model/datatypes.ts';
+import { LABEL_KEY_LENGTH_MAX, LABEL_VALUE_BYTES_MAX } from '../model/limits.ts';
 import { MS_PER_SECOND } from '../model/time.ts';
 import type { ImageConfig } from './config.ts';
 import type { ParsedManifest } from './parsed-manifest.ts';
@@ -11,12 +11,16 @@ export const IMMUTABLE_LABEL = 'quay.immutable';
 /** The keys of the labels that act on tags. */
 export type ActingLabelKey = typeof EXPIRES_AFTER_LABEL | typeof IMMUTABLE_LABEL;
 
-export type LabelMediaType = 'application/json' | 'text/plain';
+const LABEL_MEDIA_TYPES = ['application/json', 'text/plain'] as const;
+export type LabelMediaType = (typeof LABEL_MEDIA_TYPES)[number];
 
 /** A label that a manifest brings along. */
 export interface ManifestLabel extends Pick<Label, 'key' | 'value'> {
   readonly mediaType: LabelMediaType;
 }
+
+/** Lower-case letters and digits, single dots and dashes between them. */
+const LABEL_KEY = /^[a-z0-9]+(?:[-.][a-z0-9]+)*$/;
 
 const DURATION = /^([0-9]{1,9})([smhdwy])$/;
 const UNIT_SECONDS: Readonly<Record<string, number>> = {
@@ -44,6 +48,21 @@ export function manifestLabels(
   return Object.entries({ ...config?.labels, ...parsed.annotations })
     .filter(([key, value]) => key !== '' && fitsLabel(value))
     .map(([key, value]) => ({ key, value, mediaType: labelMediaType(value) }));
+}
+
+/**
+ * Whether a label of this source may have the key. Images bring any that is not empty, as Docker
+ * allows them; others keep to {@link LABEL_KEY} and {@link LABEL_KEY_LENGTH_MAX} characters.
+ */
+export function isLabelKey(key: string, source: LabelSource): boolean {
+  return source === 'manifest'
+    ? key !== ''
+    : key.length <= LABEL_KEY_LENGTH_MAX && LABEL_KEY.test(key);
+}
+
+/** The text as the media type of a label's value, or null. */
+export function parseLabelMediaType(text: string): LabelMediaType | null {
+  return LABEL_MEDIA_TYPES.find((known) => known === text) ?? null;
 }
 
 /** JSON if the value is, without trimming, a JSON object or array; else plain text. */

@@ -1,3 +1,4 @@
+import { LABEL_KEY_LENGTH_MAX } from './limits.ts';
 import { formatRfc3339 } from './rfc3339.ts';
 
 /**
@@ -63,6 +64,12 @@ export interface RegistryErrorDetails {
   DuplicatePolicy: { readonly tagPattern: string };
   /** No such policy there; `uuid` is null where there are none, as immutability is not enforced. */
   PolicyNotFound: { readonly uuid: string | null };
+  /** The text is not a legal key for a label of its source. */
+  InvalidLabelKey: { readonly key: string };
+  /** The media type is not one that a label's value may have. */
+  InvalidMediaType: { readonly mediaType: string };
+  /** The label is the image's own or the registry's, which nobody takes away or gives again. */
+  ImmutableLabel: { readonly key: string };
   /** The storage location is not one that this registry knows. */
   UnknownLocation: { readonly locationName: string };
   /** The write lost its race as often as it was begun; the same request may succeed later. */
@@ -116,6 +123,12 @@ const MESSAGES: { [Code in RegistryErrorCode]: (detail: RegistryErrorDetails[Cod
     uuid === null
       ? 'there are no immutability policies: immutability is not enforced'
       : `immutability policy ${uuid} not found`,
+  InvalidLabelKey: () =>
+    `a label's key has 1 to ${LABEL_KEY_LENGTH_MAX} lower-case letters, digits, and single dots ` +
+    'and dashes between them',
+  InvalidMediaType: ({ mediaType }) =>
+    `a label's value is 'text/plain' or 'application/json', not '${mediaType}'`,
+  ImmutableLabel: ({ key }) => `label '${key}' was not made through the API and cannot be changed`,
   UnknownLocation: ({ locationName }) => `unknown storage location '${locationName}'`,
   Conflict: ({ attempts }) => `the write lost its race ${attempts} times; try again`,
 };

@@ -17,6 +17,8 @@ export const CONFIG_BYTES_MAX = 8 * MIB;
 export const INDEX_DEPTH_MAX = 10;
 /** Each step of a history becomes a layer in memory, also one that changed nothing. */
 export const HISTORY_STEPS_MAX = 10_000;
+/** Of a label that somebody chose; the keys of an image's own labels are as long as they are. */
+export const LABEL_KEY_LENGTH_MAX = 255;
 /** Longer label values are skipped when labels are copied from an image. */
 export const LABEL_VALUE_BYTES_MAX = 65_536;
 /** One JSON parameter must stay well below D1's 2,000,000 bytes. */

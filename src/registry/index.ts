@@ -12,6 +12,8 @@ import { createGarbageLeases } from './garbage/lease.ts';
 import { createStaleUploads } from './garbage/stale-uploads.ts';
 import { createTombstoneDrain } from './garbage/tombstones.ts';
 import { createHealthChecks } from './health.ts';
+import type { RegistryDataInterface } from './interface.ts';
+import { createManifestLabels } from './labels.ts';
 import { createLayerReads } from './layers.ts';
 import { createLegacyImageReads } from './legacy-images.ts';
 import { createManifestConversion } from './manifests/conversion.ts';
@@ -37,14 +39,11 @@ import { createTimeTravel } from './time-travel.ts';
 import { createBlobUploads } from './uploads/sessions.ts';
 import { createBlobUploader } from './uploads/uploader.ts';
 
-/** What {@link createRegistry} gives. */
-export type Registry = ReturnType<typeof createRegistry>;
-
 /**
- * The registry over its stores: the methods of `RegistryDataInterface` that are built, from one
- * factory per concept. Making one is cheap; a request makes its own.
+ * The registry over its stores, from one factory per concept. Making one is cheap; a request makes
+ * its own.
  */
-export function createRegistry(deps: RegistryDeps) {
+export function createRegistry(deps: RegistryDeps): RegistryDataInterface {
   return {
     ...createRepositoryReads(deps),
     ...createNamespaceReads(deps),
@@ -60,6 +59,7 @@ export function createRegistry(deps: RegistryDeps) {
     ...createCachedBlobReads(deps),
     ...createBlobMounts(deps),
     ...createBlobUploads(deps),
+    ...createManifestLabels(deps),
     ...createGarbageFinder(deps),
     ...createSecurityReports(deps),
     ...createCachedRegions(deps),

@@ -374,8 +374,11 @@ export interface BlobUploads {
 
 export interface ManifestLabels {
   /**
-   * Puts a label on a manifest and applies what it does to tags; null if the manifest is gone.
-   * Errors: InvalidLabelKey, InvalidMediaType.
+   * Puts a label on a manifest; null if the manifest is gone. `quay.expires-after` ends the alive
+   * visible tags of the manifest so long after their starts, `quay.immutable` locks them, in the
+   * same transaction. Keys may repeat; only an image's own label comes once. Without a media type
+   * the value is JSON if it is a JSON object or array, else plain text.
+   * Errors: InvalidLabelKey, InvalidMediaType, ImmutableLabel.
    */
   createManifestLabel(
     manifest: ManifestInfo,
@@ -384,17 +387,24 @@ export interface ManifestLabels {
     source: LabelSource,
     mediaType?: string | null,
   ): Promise<Label | null>;
-  /** The same for all labels that the callback adds, all or nothing. */
+  /**
+   * The same for all labels that the callback adds, in its order, all or nothing. Of several that
+   * act on tags in the same way the last one does.
+   */
   batchCreateManifestLabels(
     manifest: ManifestInfo,
     collect: (
       add: (key: string, value: string, source: LabelSource, mediaType?: string | null) => void,
     ) => void | Promise<void>,
   ): Promise<readonly Label[] | null>;
-  /** Labels in order of creation, those whose key begins with the prefix. */
+  /** Labels in order of creation: those whose key begins with the prefix; null or empty: all. */
   listManifestLabels(manifest: ManifestInfo, keyPrefix?: string | null): Promise<readonly Label[]>;
+  /** The label if it is on this very manifest, or null. */
   getManifestLabel(manifest: ManifestInfo, labelUuid: string): Promise<Label | null>;
-  /** Removes a label that was made through the API and gives it. Errors: ImmutableLabel. */
+  /**
+   * Removes a label that was made through the API and gives it as it was, or null if there is none.
+   * What it did to tags stays. Errors: ImmutableLabel.
+   */
   deleteManifestLabel(manifest: ManifestInfo, labelUuid: string): Promise<Label | null>;
 }
 

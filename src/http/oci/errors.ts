@@ -103,7 +103,10 @@ export function toOciError(error: AnyRegistryError): OciError {
     // No endpoint of the distribution-spec asks for what these refuse.
     case 'DuplicatePolicy':
     case 'ExpirationOutOfRange':
+    case 'ImmutableLabel':
     case 'InvalidFilter':
+    case 'InvalidLabelKey':
+    case 'InvalidMediaType':
     case 'InvalidPolicy':
     case 'NotAnImageManifest':
     case 'PolicyNotFound':

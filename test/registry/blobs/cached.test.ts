@@ -87,10 +87,10 @@ describe('getCachedRepoBlob', () => {
 
   it('gives null for an unknown repository, and for what is no digest', async ({ expect }) => {
     const { world, repository, blob, lookup } = await aScene();
-    const { getCachedRepoBlob } = world.registry;
+    const { registry } = world;
     expect(await lookup('sha256:short')).toBeNull();
-    expect(await getCachedRepoBlob('acme', 'never-there', blob.digest)).toBeNull();
-    expect(await getCachedRepoBlob('\ud800', repository.name, blob.digest)).toBeNull();
+    expect(await registry.getCachedRepoBlob('acme', 'never-there', blob.digest)).toBeNull();
+    expect(await registry.getCachedRepoBlob('\ud800', repository.name, blob.digest)).toBeNull();
     await lookup();
     await execute('UPDATE repository SET state = 3 WHERE id = ?', repository.id);
     expect(await lookup()).toBeNull();
