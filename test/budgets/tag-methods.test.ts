@@ -1,6 +1,7 @@
 import { env } from 'cloudflare:workers';
 import { describe, it } from 'vitest';
 
+import type { ManifestInfo } from '../../src/model/references.ts';
 import { anImage, anIndex, pushTagged } from '../support/content.ts';
 import { costOf, fillTags, openWorlds, type Scene, type World } from '../support/costs.ts';
 
@@ -164,6 +165,34 @@ const again =
     return operation;
   };
 
+/** How many tags a manifest has that is given labels, and how many labels it has already. */
+const LABELLED_TAGS = 3;
+const LABELS = 5;
+
+/** A call on a manifest of its own, with the last of its labels. */
+const onLabelled =
+  (
+    run: (registry: Registry, manifest: ManifestInfo, labelUuid: string) => Promise<unknown>,
+  ): Scene =>
+  async ({ registry, repository }) => {
+    const { manifest, parsed } = await pushTagged(registry, repository, {
+      tagName: `labelled-${crypto.randomUUID()}`,
+    });
+    for (let tag = 1; tag < LABELLED_TAGS; tag += 1) {
+      const tagName = `labelled-${crypto.randomUUID()}`;
+      await pushTagged(registry, repository, { tagName, manifest: parsed });
+    }
+    const labels = await registry.registry.batchCreateManifestLabels(manifest, (add) => {
+      for (let number = 0; number < LABELS; number += 1) {
+        add(`key-${number}`, 'value', 'api');
+      }
+    });
+    return (counted) => run(counted.registry, manifest, labels?.at(-1)?.uuid ?? '');
+  };
+
+const labelling = (key: string, value: string): Scene =>
+  onLabelled((r, manifest) => r.createManifestLabel(manifest, key, value, 'internal'));
+
 const once = (rowsRead: Bound): Budget => ({ roundTrips: 1, rowsRead });
 const historyPage = once(2 * PAGE + 8);
 
@@ -234,6 +263,36 @@ const METHODS: readonly (readonly [string, Scene, Budget])[] = [
   ['… allowDead', lookup({ allowDead: true }), once(1)],
   ['… requireAvailable', lookup({ requireAvailable: true }), once(16)],
   ['… of a child', lookupOfChild, once(5)],
+  ['createManifestLabel', labelling('key', 'value'), { ...once(15), rowsWritten: 4 }],
+  [
+    '… that ends 3 tags',
+    labelling('quay.expires-after', '2h'),
+    { ...once(20 + 9 * LABELLED_TAGS), rowsWritten: 8 + 3 * LABELLED_TAGS },
+  ],
+  [
+    '… that locks 3 tags',
+    labelling('quay.immutable', 'true'),
+    { ...once(18 + 6 * LABELLED_TAGS), rowsWritten: 5 + LABELLED_TAGS },
+  ],
+  [
+    'batchCreateManifestLabels of 3',
+    onLabelled((r, manifest) =>
+      r.batchCreateManifestLabels(manifest, (add) => {
+        for (const key of ['one', 'other', 'third']) {
+          add(key, 'value', 'api');
+        }
+      }),
+    ),
+    { ...once(10 + 5 * 3), rowsWritten: 4 * 3 },
+  ],
+  ['listManifestLabels', onLabelled((r, m) => r.listManifestLabels(m)), once(2 * LABELS)],
+  ['… by prefix', onLabelled((r, m) => r.listManifestLabels(m, 'key-1')), once(LABELS + 1)],
+  ['getManifestLabel', onLabelled((r, m, uuid) => r.getManifestLabel(m, uuid)), once(1)],
+  [
+    'deleteManifestLabel',
+    onLabelled((r, m, uuid) => r.deleteManifestLabel(m, uuid)),
+    { roundTrips: 2, rowsRead: 4, rowsWritten: 4 },
+  ],
 ];
 
 describe('the methods of tags and manifests', () => {

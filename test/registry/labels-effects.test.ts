@@ -236,6 +236,8 @@ describe('several acting labels at once', () => {
   ] as const)('%s and %s lock without an end, as at a push', async (order, { expect }) => {
     const values = { [IMMUTABLE]: 'true', [EXPIRES]: '1h' };
     const { createAll, traits, ...stage } = await aTag();
+    // Alone the one would end the tag at once.
+    stage.clock.advance(2 * HOUR_MS);
     await createAll(...order.map((key) => [key, values[key]] as const));
     expect(await traits()).toEqual({ immutable: true, endMs: null });
     await stage.push('pushed', await stage.image({ labels: values }));
