@@ -30,5 +30,8 @@ export default defineConfig(async () => ({
     exclude: ['test/e2e/**'],
     setupFiles: ['./test/setup.ts'],
     testTimeout: 30_000,
+    // Every test empties the stores; a new isolate for each file would cost half of the run.
+    isolate: false,
+    silent: 'passed-only',
   },
 }));

@@ -2,12 +2,10 @@ import { env } from 'cloudflare:workers';
 import { describe, it } from 'vitest';
 
 import type { ParsedManifest } from '../../src/image/parsed-manifest.ts';
-import type { Manifest, Tag } from '../../src/model/datatypes.ts';
 import { computeDigest } from '../../src/model/digest.ts';
-import type { RepositoryName, TagName } from '../../src/model/names.ts';
-import type { RepositoryRef } from '../../src/model/references.ts';
+import type { TagName } from '../../src/model/names.ts';
 import type { Usage } from '../../src/model/usage.ts';
-import { DAY_MS, SECOND_MS, START_MS } from '../support/clock.ts';
+import { SECOND_MS, START_MS } from '../support/clock.ts';
 import {
   anImage,
   anIndex,
@@ -16,8 +14,7 @@ import {
   streamOf,
   uniqueBytes,
 } from '../support/content.ts';
-import { costOf, fillTags, openWorlds, type Scene } from '../support/costs.ts';
-import type { TestRegistry } from '../support/registry.ts';
+import { costOf, fillTags, lookUp, openWorlds, type Scene } from '../support/costs.ts';
 import { pastOf } from '../support/time-travel.ts';
 
 /**
@@ -189,57 +186,10 @@ const pushManifest =
       labels: Object.fromEntries(pairs) as Record<string, string>,
     });
     return async (counted) => {
-      const found = await lookup(counted, name);
+      const found = await lookUp(counted, name);
       await counted.registry.createManifestAndRetargetTag(found, image, `pushed-${layers}`);
     };
   };
-
-const deleteTag: Scene = async ({ registry, repository, name }) => {
-  await pushTagged(registry, repository, { tagName: 'doomed' });
-  return async (counted) => {
-    const found = await lookup(counted, name);
-    await counted.registry.deleteTag(found, 'doomed');
-  };
-};
-
-/** A write to one tag, or to its manifest, by references that the caller has. */
-const changeTag =
-  (
-    write: (
-      counted: TestRegistry,
-      changed: { readonly repository: RepositoryRef; readonly tag: Tag; readonly other: Manifest },
-    ) => Promise<unknown>,
-  ): Scene =>
-  async ({ registry, repository }) => {
-    const { manifest: other } = await pushTagged(registry, repository, { tagName: 'other' });
-    const { tag } = await pushTagged(registry, repository, { tagName: 'changed' });
-    return (counted) => write(counted, { repository, tag, other });
-  };
-
-const moveTag = changeTag(({ registry }, { repository, tag, other }) =>
-  registry.retargetTag(repository, tag.name, other),
-);
-const expireTag = changeTag(({ registry, clock }, { tag }) =>
-  registry.changeRepositoryTagExpiration(tag, new Date(clock.nowMs() + DAY_MS)),
-);
-const expireTags = changeTag(({ registry }, { tag }) =>
-  registry.setTagsExpirationForManifest(tag.manifest, 3600),
-);
-const lockTag = changeTag(({ registry }, { tag }) => registry.changeTagImmutability(tag, true));
-const lockTags = changeTag(({ operations }, { tag }) =>
-  operations.setTagsImmutabilityForManifest(tag.manifest, true),
-);
-const removeTag = changeTag(({ registry }, { repository, tag }) =>
-  registry.removeTagFromTimemachine(repository, tag.name, tag.manifest, { isAlive: true }),
-);
-
-async function lookup({ registry }: TestRegistry, name: RepositoryName): Promise<RepositoryRef> {
-  const found = await registry.lookupRepository(name.namespace, name.repository);
-  if (found === null) {
-    throw new Error('the repository is gone');
-  }
-  return found;
-}
 
 const perManifest = (layers: number, labels: number): Budget => ({
   roundTrips: 3,
@@ -317,13 +267,6 @@ const BUDGETS: readonly (readonly [string, Scene, Budget])[] = [
   ['manifest push, 1 layer', pushManifest({ layers: 1, labels: 0 }), perManifest(1, 0)],
   ['manifest push, 20 layers', pushManifest({ layers: 20, labels: 0 }), perManifest(20, 0)],
   ['manifest push, 10 labels', pushManifest({ layers: 1, labels: 10 }), perManifest(1, 10)],
-  ['tag delete', deleteTag, { roundTrips: 2, rowsRead: 16, rowsWritten: 8 }],
-  ['tag move', moveTag, { roundTrips: 2, rowsRead: 48, rowsWritten: 14 }],
-  ['tag expiration', expireTag, { roundTrips: 2, rowsRead: 14, rowsWritten: 6 }],
-  ['tag expiration by manifest', expireTags, { roundTrips: 1, rowsRead: 14, rowsWritten: 6 }],
-  ['tag lock', lockTag, { roundTrips: 2, rowsRead: 6, rowsWritten: 1 }],
-  ['tag lock by manifest', lockTags, { roundTrips: 1, rowsRead: 10, rowsWritten: 2 }],
-  ['tag out of the time machine', removeTag, { roundTrips: 1, rowsRead: 10, rowsWritten: 6 }],
 ];
 
 /** What an operation asked of the stores in a repository of each size. */

@@ -4,9 +4,10 @@ import { describe, it } from 'vitest';
 import type { ManifestInfo } from '../../src/model/references.ts';
 import { anImage, anIndex, pushTagged } from '../support/content.ts';
 import { costOf, fillTags, openWorlds, type Scene, type World } from '../support/costs.ts';
+import { TAG_CHANGES } from './tag-changes.ts';
 
 /**
- * What each method of tags and manifests reads in repositories of a hundred, ten thousand and a
+ * What each method of tags, manifests and labels reads and writes in repositories of a hundred, ten thousand and a
  * hundred thousand tags, and where a name has a thousand generations. Run it to see the table.
  */
 const FILLINGS = [
@@ -263,6 +264,7 @@ const METHODS: readonly (readonly [string, Scene, Budget])[] = [
   ['… allowDead', lookup({ allowDead: true }), once(1)],
   ['… requireAvailable', lookup({ requireAvailable: true }), once(16)],
   ['… of a child', lookupOfChild, once(5)],
+  ...TAG_CHANGES,
   ['createManifestLabel', labelling('key', 'value'), { ...once(15), rowsWritten: 4 }],
   [
     '… that ends 3 tags',

@@ -49,7 +49,7 @@ async function aTag(settings = {}) {
 
 describe('the label quay.expires-after', () => {
   it.for([['api'], ['internal'], ['manifest']] as const)(
-    'scenario 10 (labels): ends a tag that long after its start, from source %s',
+    'scenario 10 (blobs): ends a tag that long after its start, from source %s',
     async ([source], { expect }) => {
       const { create, traits, ...stage } = await aTag();
       const before = await stage.generation();
@@ -63,7 +63,7 @@ describe('the label quay.expires-after', () => {
   );
 
   it.for(['1g', 'something', '2H', '', '0s', '-1h', '999999999y'])(
-    'scenario 11 (labels): does nothing with %j, and is stored',
+    'scenario 11 (blobs): does nothing with %j, and is stored',
     async (value, { expect }) => {
       const { create, keys, ...stage } = await aTag();
       const [rows, before] = [await tagRows(), await stage.generation()];
@@ -148,7 +148,7 @@ describe('the label quay.expires-after', () => {
 
 describe('the label quay.immutable', () => {
   it.for(['true', 'TRUE', ' true ', ' TRUE ', 'True\n'])(
-    'scenario 12 (labels), scenario 52 (tags): locks for %j, and takes the end away',
+    'scenario 12 (blobs), scenario 52 (tags): locks for %j, and takes the end away',
     async (value, { expect }) => {
       const { create, traits, tag, registry, ...stage } = await aTag();
       await registry.changeRepositoryTagExpiration(tag, new Date(START_MS + DAY_MS));
@@ -166,7 +166,7 @@ describe('the label quay.immutable', () => {
   );
 
   it.for(['false', '0', 'no', 'yes', '', '1'])(
-    'scenario 12 (labels), scenario 52 (tags): neither locks nor unlocks for %j',
+    'scenario 12 (blobs), scenario 52 (tags): neither locks nor unlocks for %j',
     async (value, { expect }) => {
       const { create, traits, ...stage } = await aTag();
       const before = await stage.generation();
@@ -179,7 +179,7 @@ describe('the label quay.immutable', () => {
     },
   );
 
-  it('scenario 12 (labels), scenario 52 (tags): does nothing where locks are not enforced', async ({
+  it('scenario 12 (blobs), scenario 52 (tags): does nothing where locks are not enforced', async ({
     expect,
   }) => {
     const { create, traits, keys } = await aTag({ immutableTags: false });

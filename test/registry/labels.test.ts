@@ -24,7 +24,7 @@ async function aManifest(labels: Readonly<Record<string, string>> = {}) {
 const INVALID_KEY = (key: string) => ({ code: 'InvalidLabelKey', detail: { key } });
 
 describe('createManifestLabel', () => {
-  it('scenario 1 (labels): makes a label that is listed, found and gone once it is deleted', async ({
+  it('scenario 1 (blobs): makes a label that is listed, found and gone once it is deleted', async ({
     expect,
   }) => {
     const { registry, manifest, create, list } = await aManifest();
@@ -48,7 +48,7 @@ describe('createManifestLabel', () => {
     expect(await registry.deleteManifestLabel(manifest, uuid)).toBeNull();
   });
 
-  it('scenario 2 (labels): refuses an odd key to the API, and takes it from an image', async ({
+  it('scenario 2 (blobs): refuses an odd key to the API, and takes it from an image', async ({
     expect,
   }) => {
     const { create, keys } = await aManifest();
@@ -69,13 +69,13 @@ describe('createManifestLabel', () => {
     'a\n',
     'a b',
     'ä',
-  ])('scenario 3 (labels): refuses the key %j to the API', async (key, { expect }) => {
+  ])('scenario 3 (blobs): refuses the key %j to the API', async (key, { expect }) => {
     const { create, list } = await aManifest();
     await expect(create(key)).rejects.toMatchObject(INVALID_KEY(key));
     expect(await list()).toEqual([]);
   });
 
-  it('scenario 3 (labels): takes what is legal at the edge, and any key of an image', async ({
+  it('scenario 3 (blobs): takes what is legal at the edge, and any key of an image', async ({
     expect,
   }) => {
     const { create, keys } = await aManifest();
@@ -89,7 +89,7 @@ describe('createManifestLabel', () => {
   });
 
   it.for([['api'], ['manifest'], ['internal']] as const)(
-    'scenario 4 (labels): refuses the empty key of source %s',
+    'scenario 4 (blobs): refuses the empty key of source %s',
     async ([source], { expect }) => {
       const { create, list } = await aManifest();
       await expect(create('', 'value', source)).rejects.toMatchObject(INVALID_KEY(''));
@@ -97,9 +97,7 @@ describe('createManifestLabel', () => {
     },
   );
 
-  it('scenario 5 (labels): refuses an unknown media type and stores nothing', async ({
-    expect,
-  }) => {
+  it('scenario 5 (blobs): refuses an unknown media type and stores nothing', async ({ expect }) => {
     const { create, list } = await aManifest();
     for (const mediaType of ['bad_media_type', '', 'text/html', 'TEXT/PLAIN']) {
       await expect(create('key', 'value', 'api', mediaType)).rejects.toMatchObject({
@@ -110,7 +108,7 @@ describe('createManifestLabel', () => {
     expect(await list()).toEqual([]);
   });
 
-  it('scenario 6 (labels): tells JSON from text where no media type is given', async ({
+  it('scenario 6 (blobs): tells JSON from text where no media type is given', async ({
     expect,
   }) => {
     const { create } = await aManifest();
@@ -125,7 +123,7 @@ describe('createManifestLabel', () => {
     }
   });
 
-  it('scenario 7 (labels): lists those of every source on their manifest, none on another', async ({
+  it('scenario 7 (blobs): lists those of every source on their manifest, none on another', async ({
     expect,
   }) => {
     const { registry, create, list, ...stage } = await aManifest();
@@ -139,14 +137,14 @@ describe('createManifestLabel', () => {
     expect(await registry.listManifestLabels(other)).toEqual([]);
   });
 
-  it('scenario 9 (labels): makes two labels of one key', async ({ expect }) => {
+  it('scenario 9 (blobs): makes two labels of one key', async ({ expect }) => {
     const { create, list } = await aManifest();
     const labels = [await create('key', 'one'), await create('key', 'other')];
     expect(new Set(labels.map((label) => label?.uuid)).size).toBe(2);
     expect(await list()).toEqual(labels);
   });
 
-  it('scenario 14 (labels): gives null where the manifest is gone, after it looked at the label', async ({
+  it('scenario 14 (blobs): gives null where the manifest is gone, after it looked at the label', async ({
     expect,
   }) => {
     const { registry, manifest } = await aManifest();
@@ -211,7 +209,7 @@ describe('createManifestLabel', () => {
 });
 
 describe('batchCreateManifestLabels', () => {
-  it('scenario 13 (labels): adds three labels, in their order', async ({ expect }) => {
+  it('scenario 13 (blobs): adds three labels, in their order', async ({ expect }) => {
     const { registry, manifest, list } = await aManifest();
     const labels = await registry.batchCreateManifestLabels(manifest, async (add) => {
       add('b', '1', 'api');
@@ -227,7 +225,7 @@ describe('batchCreateManifestLabels', () => {
     expect(await list()).toEqual(labels);
   });
 
-  it('scenario 13 (labels): adds none if the callback throws or one of them is refused', async ({
+  it('scenario 13 (blobs): adds none if the callback throws or one of them is refused', async ({
     expect,
   }) => {
     const { registry, repository, manifest, list } = await aManifest();
@@ -306,7 +304,7 @@ describe('getManifestLabel and deleteManifestLabel', () => {
   });
 
   it.for([['manifest'], ['internal']] as const)(
-    'scenario 8 (labels): do not take away a label of source %s',
+    'scenario 8 (blobs): do not take away a label of source %s',
     async ([source], { expect }) => {
       const { registry, manifest, create, list } = await aManifest();
       const label = await create('key', 'value', source);

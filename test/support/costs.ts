@@ -94,3 +94,15 @@ async function fence(registry: TestRegistry): Promise<void> {
     ].map((sql) => env.DB.prepare(sql)),
   );
 }
+
+/** The repository as an operation finds it that knows no more than its name. */
+export async function lookUp(
+  { registry }: TestRegistry,
+  name: RepositoryName,
+): Promise<RepositoryRef> {
+  const found = await registry.lookupRepository(name.namespace, name.repository);
+  if (found === null) {
+    throw new Error('the repository is gone');
+  }
+  return found;
+}
