@@ -29,7 +29,7 @@ export default defineConfig(async () => ({
     include: ['test/**/*.test.ts'],
     exclude: ['test/e2e/**'],
     setupFiles: ['./test/setup.ts'],
-    testTimeout: 30_000,
+    testTimeout: 60_000,
     // Every test empties the stores; a new isolate for each file would cost half of the run.
     isolate: false,
     silent: 'passed-only',
