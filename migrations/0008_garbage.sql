@@ -47,7 +47,10 @@ CREATE TABLE gc_removal (
   -- When the tag ended; NULL if it was alive when its repository was deleted.
   ended_ms INTEGER
 ) STRICT;
-CREATE INDEX gc_removal_digest ON gc_removal (digest, id);
+-- Why is this digest gone, why is this tag; blobs have no repository.
+CREATE INDEX gc_removal_digest ON gc_removal (digest, repository_id, id);
+CREATE INDEX gc_removal_tag ON gc_removal (repository_id, tag_name, id)
+  WHERE tag_name IS NOT NULL;
 CREATE INDEX gc_removal_repository ON gc_removal (repository_id, id)
   WHERE repository_id IS NOT NULL;
 

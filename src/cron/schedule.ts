@@ -41,6 +41,13 @@ const expireUploads: Job = {
   },
 };
 
+const pruneRemovals: Job = {
+  name: 'prune-removals',
+  async run(housekeeping) {
+    return { forgotten: await housekeeping.pruneRemovals() };
+  },
+};
+
 /**
  * Which jobs each cron expression starts, in order. The expressions are those of the triggers in
  * `wrangler.toml`; a test compares the two.
@@ -49,5 +56,5 @@ export const SCHEDULE: ReadonlyMap<string, readonly Job[]> = new Map([
   ['* * * * *', [collectGarbage]],
   ['*/5 * * * *', [drainTombstones, sweepEndedTags]],
   // Off the full hour, when everybody's jobs start.
-  ['17 * * * *', [expireUploads]],
+  ['17 * * * *', [expireUploads, pruneRemovals]],
 ]);

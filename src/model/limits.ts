@@ -68,6 +68,12 @@ export const GARBAGE_REPOSITORIES_PER_RUN_MAX = 20;
 export const GARBAGE_RUN_MS_MAX = 20_000;
 /** Distinct windows that are looked at; the settings offer five. */
 export const GARBAGE_WINDOWS_MAX = 100;
+/** What was removed is remembered so long: longer than it takes to miss a quarterly image. */
+export const REMOVAL_KEPT_MS = 7_776_000_000;
+/** How many of those records one run forgets; each writes its row and three indexes. */
+export const REMOVALS_PER_PRUNE_MAX = 500;
+export const REMOVAL_PAGE_SIZE_DEFAULT = 100;
+export const REMOVAL_PAGE_SIZE_MAX = 1000;
 /** A manifest body is put into R2 under a tombstone; a put begun later than this starts again. */
 export const MANIFEST_PUT_START_MS_MAX = 900_000;
 

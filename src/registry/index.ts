@@ -9,6 +9,7 @@ import {
 import type { RegistryDeps } from './deps.ts';
 import { createGarbageCollector, createGarbageFinder } from './garbage/collect.ts';
 import { createGarbageLeases } from './garbage/lease.ts';
+import { createRemovalPruning, createRemovalReads } from './garbage/removals.ts';
 import { createStaleUploads } from './garbage/stale-uploads.ts';
 import { createTombstoneDrain } from './garbage/tombstones.ts';
 import { createHealthChecks } from './health.ts';
@@ -86,6 +87,7 @@ export function createRegistryOperations(deps: RegistryDeps) {
     ...createBlobUploader(deps),
     ...createImmutabilityPolicies(deps),
     ...createRegionRulesWrites(deps),
+    ...createRemovalReads(deps),
     ...createHealthChecks(deps),
   };
 }
@@ -101,5 +103,6 @@ export function createHousekeeping(deps: RegistryDeps) {
     ...createTombstoneDrain(deps),
     ...createStaleUploads(deps),
     ...createTagSweep(deps),
+    ...createRemovalPruning(deps),
   };
 }

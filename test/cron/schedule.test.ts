@@ -64,7 +64,7 @@ describe('a tick', () => {
     expect(await env.BUCKET.head('blobs/a')).toBeNull();
   });
 
-  it('gives up stale uploads every hour', async ({ expect }) => {
+  it('gives up stale uploads and forgets old removals every hour', async ({ expect }) => {
     await execute(
       "INSERT INTO namespace (name, enabled, removed_tag_expiration_s) VALUES ('n', 1, 0)",
     );
@@ -75,8 +75,14 @@ describe('a tick', () => {
         sha_state, storage_metadata, state, version, created_ms, updated_ms)
       SELECT 'u', id, 'r2', 'blobs/u', 5242880, '', '{}', 'open', 0, ${idleSinceMs}, ${idleSinceMs}
       FROM repository`);
-    expect(await tick('17 * * * *')).toMatchObject([{ job: 'expire-uploads', expired: 1 }]);
+    await execute(`INSERT INTO gc_removal (removed_ms, kind, reason, digest, size_bytes)
+      VALUES (0, 'blob', 'unreferenced', 'd', 1)`);
+    expect(await tick('17 * * * *')).toMatchObject([
+      { job: 'expire-uploads', expired: 1 },
+      { job: 'prune-removals', forgotten: 1 },
+    ]);
     expect(await select('SELECT * FROM blob_upload')).toEqual([]);
+    expect(await select('SELECT * FROM gc_removal')).toEqual([]);
   });
 
   it('with nothing to do costs six round trips at most, and writes only its lease', async ({
