@@ -74,6 +74,14 @@ export const REMOVAL_KEPT_MS = 7_776_000_000;
 export const REMOVALS_PER_PRUNE_MAX = 500;
 export const REMOVAL_PAGE_SIZE_DEFAULT = 100;
 export const REMOVAL_PAGE_SIZE_MAX = 1000;
+/** What a plan of a collection lists; its ids travel as JSON parameters. */
+export const PLAN_REPOSITORIES_MAX = 100;
+export const PLAN_TAGS_MAX = 1000;
+export const PLAN_LEASES_MAX = 1000;
+export const PLAN_MANIFESTS_MAX = 5000;
+export const PLAN_BLOBS_MAX = 5000;
+/** A round goes one index or one subject down; each is a round trip. */
+export const PLAN_ROUNDS_MAX = 20;
 /** A manifest body is put into R2 under a tombstone; a put begun later than this starts again. */
 export const MANIFEST_PUT_START_MS_MAX = 900_000;
 

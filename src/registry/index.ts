@@ -9,6 +9,7 @@ import {
 import type { RegistryDeps } from './deps.ts';
 import { createGarbageCollector, createGarbageFinder } from './garbage/collect.ts';
 import { createGarbageLeases } from './garbage/lease.ts';
+import { createCollectionPlanner } from './garbage/plan.ts';
 import { createRemovalPruning, createRemovalReads } from './garbage/removals.ts';
 import { createStaleUploads } from './garbage/stale-uploads.ts';
 import { createTombstoneDrain } from './garbage/tombstones.ts';
@@ -87,6 +88,7 @@ export function createRegistryOperations(deps: RegistryDeps) {
     ...createBlobUploader(deps),
     ...createImmutabilityPolicies(deps),
     ...createRegionRulesWrites(deps),
+    ...createCollectionPlanner(deps),
     ...createRemovalReads(deps),
     ...createHealthChecks(deps),
   };

@@ -1,4 +1,4 @@
-import { type SQL, sql } from 'drizzle-orm';
+import { type Placeholder, type SQL, sql } from 'drizzle-orm';
 
 import { EMPTY_BLOB_DIGEST } from '../../model/empty-blob.ts';
 import { collectableWindow } from './conditions.ts';
@@ -15,10 +15,16 @@ import { type Parameters, defineStatement } from './statement.ts';
 type Now = { nowMs: number };
 type EndedLeases = Now & { repositoryId: number; limit: number };
 
+/** Whether a lease may go: it is over. There is no window, but nothing where nothing is collected. */
+export const isEndedLease = (
+  p: { repositoryId: Placeholder | SQL; nowMs: Placeholder | SQL },
+  alias: string,
+): SQL => sql`${sql.raw(alias)}.expires_ms <= ${p.nowMs}
+      AND EXISTS (${collectableWindow(p.repositoryId)})`;
+
 const endedLeases = (p: Parameters<EndedLeases>): SQL => sql`
     SELECT lease.blob_id AS blob_id FROM ${uploadedBlob} lease INDEXED BY uploaded_blob_expiry
-    WHERE lease.repository_id = ${p.repositoryId} AND lease.expires_ms <= ${p.nowMs}
-      AND EXISTS (${collectableWindow(p.repositoryId)})
+    WHERE lease.repository_id = ${p.repositoryId} AND ${isEndedLease(p, 'lease')}
     ORDER BY lease.expires_ms, lease.blob_id LIMIT ${p.limit}`;
 
 /** Enqueues the blobs of leases that are about to go. */

@@ -1,4 +1,4 @@
-import { type SQL, sql } from 'drizzle-orm';
+import { type Placeholder, type SQL, sql } from 'drizzle-orm';
 
 import { collectableWindow, isAlive, isUnreferencedByManifests } from './conditions.ts';
 import { blob, manifestBlob } from './schema/blobs.ts';
@@ -19,7 +19,11 @@ import { type Parameters, defineStatement } from './statement.ts';
 type Collectable = { repositoryId: number; nowMs: number; lockedMayGo: number };
 export type EndedTags = Collectable & { limit: number };
 
-const isBeyondRecovery = (p: Parameters<Collectable>, alias: string): SQL => {
+/** Whether a generation may go: it ended before the time machine's window, and is not locked. */
+export const isBeyondRecovery = (
+  p: { [Name in keyof Collectable]: Placeholder | SQL },
+  alias: string,
+): SQL => {
   const t = sql.raw(alias);
   return sql`${t}.lifetime_end_ms IS NOT NULL
       AND ${t}.lifetime_end_ms <= ${p.nowMs} - 1000 * (${collectableWindow(p.repositoryId)})
