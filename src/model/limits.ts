@@ -74,6 +74,15 @@ export const REMOVAL_KEPT_MS = 7_776_000_000;
 export const REMOVALS_PER_PRUNE_MAX = 500;
 export const REMOVAL_PAGE_SIZE_DEFAULT = 100;
 export const REMOVAL_PAGE_SIZE_MAX = 1000;
+/** What an answer to "why is this still here?" lists; the rest is counted. */
+export const REASONS_MAX = 20;
+/** Generations of one manifest that are read for it, those of today first. */
+export const REASON_TAGS_READ_MAX = 500;
+/** Manifests above one that are walked for it, and generations that are read of all of them. */
+export const REASON_HOLDERS_WALKED_MAX = 500;
+export const REASON_HOLDER_TAGS_READ_MAX = 1000;
+/** Other repositories are counted so far. */
+export const REASON_REPOSITORIES_COUNTED_MAX = 100;
 /** What a plan of a collection lists; its ids travel as JSON parameters. */
 export const PLAN_REPOSITORIES_MAX = 100;
 export const PLAN_TAGS_MAX = 1000;

@@ -13,6 +13,7 @@ import { createCollectionPlanner } from './garbage/plan.ts';
 import { createRemovalPruning, createRemovalReads } from './garbage/removals.ts';
 import { createStaleUploads } from './garbage/stale-uploads.ts';
 import { createTombstoneDrain } from './garbage/tombstones.ts';
+import { createExplanations } from './garbage/why.ts';
 import { createHealthChecks } from './health.ts';
 import type { RegistryDataInterface } from './interface.ts';
 import { createManifestLabels } from './labels.ts';
@@ -88,6 +89,7 @@ export function createRegistryOperations(deps: RegistryDeps) {
     ...createBlobUploader(deps),
     ...createImmutabilityPolicies(deps),
     ...createRegionRulesWrites(deps),
+    ...createExplanations(deps),
     ...createCollectionPlanner(deps),
     ...createRemovalReads(deps),
     ...createHealthChecks(deps),

@@ -94,6 +94,19 @@ export const removalsOfManifestStatement = definePage<
       AND (${p.tagName} IS NULL OR gone.tag_name = ${p.tagName})`,
 );
 
+/** The last removal of a blob, from the whole registry. */
+export const lastRemovalOfBlobStatement = defineStatement<
+  { digest: string },
+  RawRemoval,
+  RemovalRow
+>(
+  (p) => sql`
+    SELECT ${removalColumns} FROM ${gcRemoval} gone INDEXED BY gc_removal_digest
+    WHERE gone.digest = ${p.digest} AND gone.repository_id IS NULL
+    ORDER BY gone.id DESC LIMIT 1`,
+  toRemovalRow,
+);
+
 /**
  * Forgets the oldest removals, those until a time. It steps from one to the next and stops at the
  * first that is younger, so that with nothing to do it reads five rows.
