@@ -34,6 +34,14 @@ const sweepEndedTags: Job = {
   },
 };
 
+const applyRetention: Job = {
+  name: 'apply-retention',
+  async run(housekeeping) {
+    const { isFinished, ...figures } = await housekeeping.applyRetention();
+    return { ...figures, unfinished: Number(!isFinished) };
+  },
+};
+
 const expireUploads: Job = {
   name: 'expire-uploads',
   async run(housekeeping) {
@@ -55,6 +63,7 @@ const pruneRemovals: Job = {
 export const SCHEDULE: ReadonlyMap<string, readonly Job[]> = new Map([
   ['* * * * *', [collectGarbage]],
   ['*/5 * * * *', [drainTombstones, sweepEndedTags]],
+  ['*/15 * * * *', [applyRetention]],
   // Off the full hour, when everybody's jobs start.
   ['17 * * * *', [expireUploads, pruneRemovals]],
 ]);

@@ -58,10 +58,10 @@ export interface RegistryErrorDetails {
   BodyLength: { readonly expectedBytes: number; readonly actualBytes: number | null };
   /** A manifest of the repository holds the blob; null: for as long as that manifest is alive. */
   BlobInUse: { readonly manifestDigest: string; readonly restorableUntilMs: number | null };
-  /** The pattern of an immutability policy is not one that the registry takes. */
+  /** The pattern of a policy, or its number, is not one that the registry takes. */
   InvalidPolicy: { readonly reason: string };
-  /** The repository or namespace has a policy with this pattern already, inverted or not. */
-  DuplicatePolicy: { readonly tagPattern: string };
+  /** The repository or namespace has such a policy already; one that locks tags inverted or not. */
+  DuplicatePolicy: { readonly tagPattern: string | null };
   /** No such policy there; `uuid` is null where there are none, as immutability is not enforced. */
   PolicyNotFound: { readonly uuid: string | null };
   /** The text is not a legal key for a label of its source. */
@@ -117,12 +117,15 @@ const MESSAGES: { [Code in RegistryErrorCode]: (detail: RegistryErrorDetails[Cod
       ? `the body does not have the ${expectedBytes} bytes that were announced`
       : `the body has ${actualBytes} bytes where ${expectedBytes} were announced`,
   BlobInUse: ({ manifestDigest }) => `the blob is used by manifest ${manifestDigest}`,
-  InvalidPolicy: ({ reason }) => `immutability policy invalid: ${reason}`,
-  DuplicatePolicy: ({ tagPattern }) => `there is a policy with the pattern '${tagPattern}' already`,
+  InvalidPolicy: ({ reason }) => `policy invalid: ${reason}`,
+  DuplicatePolicy: ({ tagPattern }) =>
+    tagPattern === null
+      ? 'there is such a policy for all tags already'
+      : `there is a policy with the pattern '${tagPattern}' already`,
   PolicyNotFound: ({ uuid }) =>
     uuid === null
       ? 'there are no immutability policies: immutability is not enforced'
-      : `immutability policy ${uuid} not found`,
+      : `policy ${uuid} not found`,
   InvalidLabelKey: () =>
     `a label's key has 1 to ${LABEL_KEY_LENGTH_MAX} lower-case letters, digits, and single dots ` +
     'and dashes between them',

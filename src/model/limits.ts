@@ -152,6 +152,25 @@ export const POLICY_SWEEP_PAGE_SIZE = 500;
 /** A page takes three statements, and D1 allows an invocation a thousand. */
 export const POLICY_SWEEP_PAGES_MAX = 250;
 
+/** The most tags that a policy may keep by number, and the longest it may keep them: 100 years. */
+export const RETENTION_TAGS_MAX = 1_000_000;
+export const RETENTION_AGE_SEC_MAX = 3_153_600_000;
+/** How often the retention policies of a repository or namespace are applied. */
+export const RETENTION_INTERVAL_MS = 3_600_000;
+/** A run that died or failed is gone on with after so long; others come first until then. */
+export const RETENTION_RETRY_MS = 900_000;
+/** How many tags a plan reads at a time, and how often: of the 200,000 newest of a repository. */
+export const RETENTION_PAGE_SIZE = 1000;
+export const RETENTION_PAGES_MAX = 200;
+/** How many tags are ended at a time. Small, since pushes wait while it writes. */
+export const RETENTION_TAGS_PER_STEP_MAX = 50;
+/** What a run may use: a whole plan and more, of the 1000 statements of an invocation. */
+export const RETENTION_STATEMENTS_PER_RUN_MAX = 600;
+export const RETENTION_REPOSITORIES_PER_RUN_MAX = 100;
+export const RETENTION_RUN_MS_MAX = 20_000;
+/** How many repositories of a namespace are read at a time. */
+export const RETENTION_REPOSITORIES_PAGE_SIZE = 20;
+
 /** A write that loses its race is begun again this often before it is given up as a conflict. */
 export const WRITE_ATTEMPTS_MAX = 3;
 

@@ -36,6 +36,8 @@ import { createTagHistory } from './tags/history.ts';
 import { createManifestLocks } from './tags/immutability.ts';
 import { createImmutabilityPolicies } from './tags/policies.ts';
 import { createTagReads } from './tags/reads.ts';
+import { createRetentionPolicies } from './tags/retention-policies.ts';
+import { createRetentionPlans, createRetentionRuns } from './tags/retention.ts';
 import { createTagSweep } from './tags/sweep.ts';
 import { createTagWrites } from './tags/writes.ts';
 import { createTimeTravel } from './time-travel.ts';
@@ -88,6 +90,8 @@ export function createRegistryOperations(deps: RegistryDeps) {
     ...createBlobDeletes(deps),
     ...createBlobUploader(deps),
     ...createImmutabilityPolicies(deps),
+    ...createRetentionPolicies(deps),
+    ...createRetentionPlans(deps),
     ...createRegionRulesWrites(deps),
     ...createExplanations(deps),
     ...createCollectionPlanner(deps),
@@ -108,5 +112,6 @@ export function createHousekeeping(deps: RegistryDeps) {
     ...createStaleUploads(deps),
     ...createTagSweep(deps),
     ...createRemovalPruning(deps),
+    ...createRetentionRuns(deps),
   };
 }

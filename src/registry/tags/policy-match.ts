@@ -10,11 +10,11 @@ import type { ImmutabilityPolicy } from '../../storage/d1/policies.ts';
  * run on the path of every push, so they are matched in linear time.
  */
 export function locksTag(policies: readonly ImmutabilityPolicy[], tagName: string): boolean {
-  return policies.some((policy) => lockedNames(policy)(tagName));
+  return policies.some((policy) => selectedNames(policy)(tagName));
 }
 
 /** The same for one policy and many names: its pattern is compiled once. */
-export function lockedNames({
+export function selectedNames({
   tagPattern,
   tagPatternMatches,
 }: ImmutabilityPolicy): (tagName: string) => boolean {

@@ -11,7 +11,7 @@ import {
 } from '../../storage/d1/policy-sweeps.ts';
 import type { RegistryDeps } from '../deps.ts';
 import { sendAgain } from '../send-again.ts';
-import { lockedNames } from './policy-match.ts';
+import { selectedNames } from './policy-match.ts';
 
 /** What a sweep did. */
 export interface Sweep {
@@ -38,7 +38,7 @@ export async function sweepTags(
   policy: StoredPolicy,
   { scope, cursor, deps }: { scope: PolicyScope; cursor: string | null; deps: RegistryDeps },
 ): Promise<Sweep> {
-  const isLocked = lockedNames(policy);
+  const isLocked = selectedNames(policy);
   const statements = STATEMENTS[scope.kind];
   let after = parseCursor(cursor);
   let lockedTags = 0;

@@ -21,7 +21,8 @@ import { type Parameters, defineStatement } from './statement.ts';
 export type Slot = { repositoryId: number; tagName: string; nowMs: number };
 
 /** 1.2: an explicit end never lies before the start, and never moves an end that has passed. */
-const endAt = (nowMs: Parameters<Slot>['nowMs']): SQL => sql`max(${nowMs}, lifetime_start_ms)`;
+export const endAt = (nowMs: Parameters<Slot>['nowMs']): SQL =>
+  sql`max(${nowMs}, lifetime_start_ms)`;
 
 /** The alive visible row of a slot. */
 const aliveRow = (p: Parameters<Slot>, alias: string): SQL => {
@@ -143,7 +144,7 @@ export const endTagsOfManifestStatement = defineStatement<
  * and a dot begin. Most manifests have no such tags, so these are looked for first, and `isLeft`
  * mentions `sibling` so that it is only asked where there is one.
  */
-const cascade = (
+export const cascade = (
   p: Parameters<{ repositoryId: number; nowMs: number; enforceImmutability: number }>,
   { manifests, isLeft }: { manifests: SQL; isLeft: SQL },
 ): SQL => {
@@ -208,7 +209,7 @@ export const timedChildTags = (laterThan: SQL, parents: SQL): SQL => sql`hidden 
       WHERE child.child_manifest_id IS NOT NULL)`;
 
 /** Ends them now. */
-const endTimedChildTags = (nowMs: Parameters<Slot>['nowMs'], parents: SQL): SQL => sql`
+export const endTimedChildTags = (nowMs: Parameters<Slot>['nowMs'], parents: SQL): SQL => sql`
     UPDATE ${tag} SET is_current = 0, lifetime_end_ms = ${endAt(nowMs)}
     WHERE is_current = 1 AND ${timedChildTags(sql`${nowMs}`, parents)}`;
 
