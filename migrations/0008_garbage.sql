@@ -63,6 +63,15 @@ CREATE TABLE deleted_repository (
 ) STRICT;
 CREATE INDEX deleted_repository_due ON deleted_repository (available_after_ms);
 
+CREATE TABLE deleted_namespace (
+  namespace_id INTEGER PRIMARY KEY REFERENCES namespace (id),
+  original_name TEXT NOT NULL,
+  marked_ms INTEGER NOT NULL,
+  available_after_ms INTEGER NOT NULL,
+  attempts INTEGER NOT NULL DEFAULT 0
+) STRICT;
+CREATE INDEX deleted_namespace_due ON deleted_namespace (available_after_ms);
+
 -- Locks that only save work: everything holds without them.
 CREATE TABLE gc_lease (
   name TEXT PRIMARY KEY,

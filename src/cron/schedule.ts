@@ -56,6 +56,14 @@ const pruneRemovals: Job = {
   },
 };
 
+const purgeRepositories: Job = {
+  name: 'purge-repositories',
+  async run(housekeeping) {
+    const { isFinished, ...figures } = await housekeeping.purgeRepositories();
+    return { ...figures, unfinished: Number(!isFinished) };
+  },
+};
+
 /**
  * Which jobs each cron expression starts, in order. The expressions are those of the triggers in
  * `wrangler.toml`; a test compares the two.
@@ -63,6 +71,7 @@ const pruneRemovals: Job = {
 export const SCHEDULE: ReadonlyMap<string, readonly Job[]> = new Map([
   ['* * * * *', [collectGarbage]],
   ['*/5 * * * *', [drainTombstones, sweepEndedTags]],
+  ['*/10 * * * *', [purgeRepositories]],
   ['*/15 * * * *', [applyRetention]],
   // Off the full hour, when everybody's jobs start.
   ['17 * * * *', [expireUploads, pruneRemovals]],

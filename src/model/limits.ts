@@ -66,6 +66,14 @@ export const GARBAGE_REPOSITORIES_DRAWN_FROM_MAX = 500;
 export const GARBAGE_STATEMENTS_PER_RUN_MAX = 300;
 export const GARBAGE_REPOSITORIES_PER_RUN_MAX = 20;
 export const GARBAGE_RUN_MS_MAX = 20_000;
+/** What a step of a purge removes at most: nobody pushes there, but all writes wait for it. */
+export const PURGE_MANIFESTS_PER_STEP_MAX = 50;
+export const PURGE_ROWS_PER_STEP_MAX = 500;
+/** A purge that failed is tried again later, ever more rarely. */
+export const PURGE_BACK_OFF_MS = 60_000;
+export const PURGE_BACK_OFF_MS_MAX = 21_600_000;
+/** Repositories of a namespace that are marked by one batch, each with what its uploads have. */
+export const REPOSITORIES_MARKED_PER_STEP_MAX = 50;
 /** Distinct windows that are looked at; the settings offer five. */
 export const GARBAGE_WINDOWS_MAX = 100;
 /** What was removed is remembered so long: longer than it takes to miss a quarterly image. */

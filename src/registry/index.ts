@@ -6,11 +6,13 @@ import {
   createBlobSources,
   createCachedBlobReads,
 } from './blobs.ts';
+import { createDeletions } from './deletions.ts';
 import type { RegistryDeps } from './deps.ts';
 import { createGarbageCollector, createGarbageFinder } from './garbage/collect.ts';
 import { createGarbageLeases } from './garbage/lease.ts';
 import { createCollectionPlanner } from './garbage/plan.ts';
 import { createRemovalPruning, createRemovalReads } from './garbage/removals.ts';
+import { createRepositoryPurge } from './garbage/purge.ts';
 import { createStaleUploads } from './garbage/stale-uploads.ts';
 import { createTombstoneDrain } from './garbage/tombstones.ts';
 import { createExplanations } from './garbage/why.ts';
@@ -86,6 +88,7 @@ export function createRegistryOperations(deps: RegistryDeps) {
     ...createReferrers(deps),
     ...createRepositoryProvisioning(deps),
     ...createCatalog(deps),
+    ...createDeletions(deps),
     ...createBlobSources(deps),
     ...createBlobDeletes(deps),
     ...createBlobUploader(deps),
@@ -113,5 +116,6 @@ export function createHousekeeping(deps: RegistryDeps) {
     ...createTagSweep(deps),
     ...createRemovalPruning(deps),
     ...createRetentionRuns(deps),
+    ...createRepositoryPurge(deps),
   };
 }

@@ -77,10 +77,11 @@ async function manifestBytes(): Promise<readonly string[]> {
   return violations;
 }
 
-/** I7: a manifest is linked to every local blob and every child that it names. */
+/** I7: a manifest is linked to all that it names, unless its repository is being purged. */
 async function manifestLinks(): Promise<readonly string[]> {
   const violations: string[] = [];
-  for (const row of await rows('SELECT * FROM manifest WHERE bytes IS NOT NULL')) {
+  for (const row of await rows(`SELECT m.* FROM manifest m JOIN repository r
+    ON r.id = m.repository_id AND r.state <> 3 WHERE m.bytes IS NOT NULL`)) {
     const parsed = parseStoredManifest(encodeUtf8(String(row['bytes'])), {
       mediaType: String(row['media_type']),
       digest: row['digest'] as Digest,
@@ -114,7 +115,8 @@ async function garbageIsListed(): Promise<readonly string[]> {
   return [
     ...describe(
       'I-ENQ manifest that nothing names, and no candidate',
-      await rows(`SELECT m.digest FROM manifest m
+      await rows(`SELECT m.digest FROM manifest m JOIN repository r
+          ON r.id = m.repository_id AND r.state <> 3
         WHERE NOT EXISTS (SELECT 1 FROM tag t WHERE t.manifest_id = m.id)
           AND NOT EXISTS (SELECT 1 FROM manifest_child p WHERE p.child_manifest_id = m.id)
           AND NOT EXISTS (SELECT 1 FROM manifest s
@@ -199,7 +201,8 @@ async function hintsAreLowerBounds(): Promise<readonly string[]> {
     await rows(`SELECT * FROM (SELECT r.id, g.earliest_end_ms, g.earliest_lease_ms,
         (SELECT min(lifetime_end_ms) FROM tag t WHERE t.repository_id = r.id) AS ends,
         (SELECT min(expires_ms) FROM uploaded_blob l WHERE l.repository_id = r.id) AS leases
-        FROM repository r LEFT JOIN repository_gc g ON g.repository_id = r.id)
+        FROM repository r LEFT JOIN repository_gc g ON g.repository_id = r.id
+        WHERE r.state <> 3)
       WHERE (ends IS NOT NULL AND (earliest_end_ms IS NULL OR earliest_end_ms > ends))
         OR (leases IS NOT NULL AND (earliest_lease_ms IS NULL OR earliest_lease_ms > leases))`),
   );

@@ -174,7 +174,7 @@ export function addCandidates(batch: Batch): (results: BatchResults) => Candidat
 }
 
 /** The lists of candidates come with the answer as the step leaves them. */
-async function send<Row>(
+export async function send<Row>(
   batch: Batch,
   deleted: BatchSlot<Row>,
   { deps, budget }: Run,

@@ -28,10 +28,11 @@ const endedLeases = (p: Parameters<EndedLeases>): SQL => sql`
     ORDER BY lease.expires_ms, lease.blob_id LIMIT ${p.limit}`;
 
 /** Enqueues the blobs of leases that are about to go. */
-export const enqueueBlobsOfEndedLeasesStatement = defineStatement<EndedLeases>(
-  (p) => sql`
+export const enqueueBlobsOfLeases = (leases: SQL): SQL => sql`
     INSERT INTO ${gcBlobCandidate} (blob_id)
-    SELECT ended.blob_id FROM (${endedLeases(p)}) ended WHERE true ON CONFLICT DO NOTHING`,
+    SELECT ended.blob_id FROM (${leases}) ended WHERE true ON CONFLICT DO NOTHING`;
+export const enqueueBlobsOfEndedLeasesStatement = defineStatement<EndedLeases>((p) =>
+  enqueueBlobsOfLeases(endedLeases(p)),
 );
 
 /** Makes cached answers about the repository's blobs stale, if a lease is about to go. */
@@ -42,11 +43,12 @@ export const raiseContentEpochOnEndedLeasesStatement = defineStatement<EndedLeas
 );
 
 /** Removes the leases; stands last. */
-export const deleteEndedLeasesStatement = defineStatement<EndedLeases, { blobId: number }>(
-  (p) => sql`
+export const deleteLeases = (p: Parameters<{ repositoryId: number }>, leases: SQL): SQL => sql`
     DELETE FROM ${uploadedBlob} WHERE repository_id = ${p.repositoryId}
-      AND blob_id IN (SELECT ended.blob_id FROM (${endedLeases(p)}) ended)
-    RETURNING blob_id AS blobId`,
+      AND blob_id IN (SELECT ended.blob_id FROM (${leases}) ended)
+    RETURNING blob_id AS blobId`;
+export const deleteEndedLeasesStatement = defineStatement<EndedLeases, { blobId: number }>((p) =>
+  deleteLeases(p, endedLeases(p)),
 );
 
 /** The lowest ids of the blobs that may be garbage. */

@@ -72,23 +72,25 @@ export const enqueueSubjectsStatement = defineStatement<ManifestIds>(
 );
 
 /** Enqueues the blobs of manifests that are about to go. */
-export const enqueueBlobsOfManifestsStatement = defineStatement<ManifestIds>(
-  (p) => sql`
+export const enqueueBlobsOfManifests = (manifests: SQL): SQL => sql`
     INSERT INTO ${gcBlobCandidate} (blob_id)
     SELECT DISTINCT link.blob_id FROM ${manifestBlob} link
-    WHERE link.manifest_id IN (${garbageManifests(p)})
-    ON CONFLICT DO NOTHING`,
+    WHERE link.manifest_id IN (${manifests})
+    ON CONFLICT DO NOTHING`;
+export const enqueueBlobsOfManifestsStatement = defineStatement<ManifestIds>((p) =>
+  enqueueBlobsOfManifests(garbageManifests(p)),
 );
 
-type Burial = Now & { dueMs: number };
+export type Burial = Now & { dueMs: number };
 
 /** Buries the bodies in R2 of manifests that are about to go. */
-export const buryBodiesStatement = defineStatement<ManifestIds & Burial>(
-  (p) => sql`
+export const buryBodies = (p: Parameters<Burial>, manifests: SQL): SQL => sql`
     INSERT INTO ${r2Tombstone} (object_key, kind, not_before_ms, created_ms)
     SELECT m.bytes_key, 'key', ${p.dueMs}, ${p.nowMs} FROM ${manifest} m
-    WHERE m.id IN (${garbageManifests(p)}) AND m.bytes_key IS NOT NULL
-    ON CONFLICT DO NOTHING`,
+    WHERE m.id IN (${manifests}) AND m.bytes_key IS NOT NULL
+    ON CONFLICT DO NOTHING`;
+export const buryBodiesStatement = defineStatement<ManifestIds & Burial>((p) =>
+  buryBodies(p, garbageManifests(p)),
 );
 
 /** Makes cached answers about blobs of the manifests' repositories stale. */
@@ -99,19 +101,24 @@ export const raiseContentEpochsStatement = defineStatement<ManifestIds>(
 );
 
 /** Writes down which manifests are about to go. */
-export const recordGarbageManifestsStatement = defineStatement<ManifestIds & Now>(
-  (p) => sql`
+export const recordManifests = (
+  p: Parameters<Now>,
+  reason: 'unreferenced' | 'repository_deleted',
+  manifests: SQL,
+): SQL => sql`
     INSERT INTO ${gcRemoval} (removed_ms, kind, reason, repository_id, digest, size_bytes)
-    SELECT ${p.nowMs}, 'manifest', 'unreferenced', m.repository_id, m.digest, m.size_bytes
-    FROM ${manifest} m WHERE m.id IN (${garbageManifests(p)})`,
+    SELECT ${p.nowMs}, 'manifest', ${sql.raw(`'${reason}'`)}, m.repository_id, m.digest,
+      m.size_bytes
+    FROM ${manifest} m WHERE m.id IN (${manifests})`;
+export const recordGarbageManifestsStatement = defineStatement<ManifestIds & Now>((p) =>
+  recordManifests(p, 'unreferenced', garbageManifests(p)),
 );
 
 /** Removes the manifests, and with them what they own; stands last. */
-export const deleteGarbageManifestsStatement = defineStatement<
-  ManifestIds,
-  { manifestId: number; digest: string }
->(
-  (p) => sql`
-    DELETE FROM ${manifest} WHERE id IN (${garbageManifests(p)})
-    RETURNING id AS manifestId, digest AS digest`,
+export const deleteManifests = (manifests: SQL): SQL => sql`
+    DELETE FROM ${manifest} WHERE id IN (${manifests})
+    RETURNING id AS manifestId, digest AS digest`;
+export type DeletedManifest = { manifestId: number; digest: string };
+export const deleteGarbageManifestsStatement = defineStatement<ManifestIds, DeletedManifest>((p) =>
+  deleteManifests(garbageManifests(p)),
 );

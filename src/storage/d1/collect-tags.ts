@@ -30,7 +30,8 @@ export const isBeyondRecovery = (
       AND (${t}.immutable = 0 OR ${p.lockedMayGo})`;
 };
 
-const COLUMNS = sql`t.id AS id, t.name AS name, t.manifest_id AS manifest_id, t.hidden AS hidden,
+/** Of `tag t`, what is asked of a tag that is about to go. */
+export const removedTagColumns: SQL = sql`t.id AS id, t.name AS name, t.manifest_id AS manifest_id, t.hidden AS hidden,
       t.lifetime_end_ms AS ended_ms`;
 
 /**
@@ -38,7 +39,7 @@ const COLUMNS = sql`t.id AS id, t.name AS name, t.manifest_id AS manifest_id, t.
  * and not before, so that one which was just widened counts.
  */
 const endedTags = (p: Parameters<EndedTags>): SQL => sql`
-    SELECT ${COLUMNS} FROM ${tag} t INDEXED BY tag_repo_end
+    SELECT ${removedTagColumns} FROM ${tag} t INDEXED BY tag_repo_end
     WHERE t.repository_id = ${p.repositoryId} AND ${isBeyondRecovery(p, 't')}
     ORDER BY t.lifetime_end_ms, t.id LIMIT ${p.limit}`;
 
@@ -65,7 +66,7 @@ export const garbageHoldersStatement = defineStatement<TagsOfHolders, { manifest
 );
 
 const tagsOfHolders = (p: Parameters<TagsOfHolders>): SQL => sql`
-    SELECT ${COLUMNS} FROM (${garbageHolders(p)}) holder
+    SELECT ${removedTagColumns} FROM (${garbageHolders(p)}) holder
       CROSS JOIN ${tag} t ON t.manifest_id = holder.id`;
 
 /** Puts the manifests of tags that are about to go on the list of what may be garbage. */
@@ -95,24 +96,28 @@ export const deleteStatisticsOfHoldersStatement = defineStatement<TagsOfHolders>
 );
 
 /** Writes down which tags are about to go; temporary ones never were anybody's. */
-const recordTags = (p: Parameters<Collectable>, ended: SQL): SQL => sql`
+export const recordTags = (
+  p: Parameters<{ repositoryId: number; nowMs: number }>,
+  reason: 'window_passed' | 'repository_deleted',
+  ended: SQL,
+): SQL => sql`
     INSERT INTO ${gcRemoval} (removed_ms, kind, reason, repository_id, digest, tag_name, ended_ms)
-    SELECT ${p.nowMs}, 'tag', 'window_passed', ${p.repositoryId}, m.digest, ended.name,
+    SELECT ${p.nowMs}, 'tag', ${sql.raw(`'${reason}'`)}, ${p.repositoryId}, m.digest, ended.name,
       ended.ended_ms
     FROM (${ended}) ended CROSS JOIN ${manifest} m ON m.id = ended.manifest_id
     WHERE ended.hidden = 0`;
 export const recordEndedTagsStatement = defineStatement<EndedTags>((p) =>
-  recordTags(p, endedTags(p)),
+  recordTags(p, 'window_passed', endedTags(p)),
 );
 export const recordTagsOfHoldersStatement = defineStatement<TagsOfHolders>((p) =>
-  recordTags(p, tagsOfHolders(p)),
+  recordTags(p, 'window_passed', tagsOfHolders(p)),
 );
 
 /** Removes the tags; stands last, for the others look at what it removes. */
-const deleteTags = (ended: SQL): SQL => sql`
+export const deleteTags = (ended: SQL): SQL => sql`
     DELETE FROM ${tag} WHERE id IN (SELECT ended.id FROM (${ended}) ended)
     RETURNING id AS tagId`;
-type DeletedTag = { tagId: number };
+export type DeletedTag = { tagId: number };
 export const deleteEndedTagsStatement = defineStatement<EndedTags, DeletedTag>((p) =>
   deleteTags(endedTags(p)),
 );

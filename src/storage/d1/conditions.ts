@@ -67,6 +67,12 @@ export function repositoryIsLive(repositoryId: Value): SQL {
     WHERE live.id = ${repositoryId} AND live.state <> 3)`;
 }
 
+/** The repository is marked for deletion: all that is in it may go. */
+export function repositoryIsMarked(repositoryId: Value): SQL {
+  return sql`EXISTS (SELECT 1 FROM repository marked
+    WHERE marked.id = ${repositoryId} AND marked.state = 3)`;
+}
+
 /**
  * The time machine's window of a repository in seconds; no row for one that is being deleted, or
  * whose namespace is disabled, where nothing is collected.

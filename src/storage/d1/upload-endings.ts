@@ -178,3 +178,17 @@ export const deleteStaleUploadsStatement = defineStatement<
   (p) => sql`
     DELETE FROM ${blobUpload} AS u WHERE ${isListedAndStale(p)} RETURNING uuid AS uploadId`,
 );
+
+/** Those of a JSON list of repositories by id. */
+const isInListed = (p: Parameters<{ repositoryIds: string }>): SQL =>
+  sql`u.repository_id IN (SELECT value FROM json_each(${p.repositoryIds}))`;
+
+/** Buries what the uploads of repositories have in R2; stands before the statement below. */
+export const buryUploadsOfRepositoriesStatement = defineStatement<
+  Burial & { repositoryIds: string }
+>((p) => buryUploads(p, isInListed(p)));
+
+/** Takes the rows of all uploads of repositories. */
+export const deleteUploadsOfRepositoriesStatement = defineStatement<{ repositoryIds: string }>(
+  (p) => sql`DELETE FROM ${blobUpload} AS u WHERE ${isInListed(p)}`,
+);

@@ -50,6 +50,14 @@ export const deletedRepository = sqliteTable('deleted_repository', {
   attempts: integer('attempts').notNull().default(0),
 });
 
+export const deletedNamespace = sqliteTable('deleted_namespace', {
+  namespaceId: integer('namespace_id').primaryKey(),
+  originalName: text('original_name').notNull(),
+  markedMs: integer('marked_ms').notNull(),
+  availableAfterMs: integer('available_after_ms').notNull(),
+  attempts: integer('attempts').notNull().default(0),
+});
+
 export const gcLease = sqliteTable('gc_lease', {
   name: text('name').primaryKey(),
   token: text('token').notNull(),
