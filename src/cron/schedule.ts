@@ -56,6 +56,14 @@ const pruneRemovals: Job = {
   },
 };
 
+const purgeNamespaces: Job = {
+  name: 'purge-namespaces',
+  async run(housekeeping) {
+    const { isFinished, ...figures } = await housekeeping.purgeNamespaces();
+    return { ...figures, unfinished: Number(!isFinished) };
+  },
+};
+
 const purgeRepositories: Job = {
   name: 'purge-repositories',
   async run(housekeeping) {
@@ -71,7 +79,7 @@ const purgeRepositories: Job = {
 export const SCHEDULE: ReadonlyMap<string, readonly Job[]> = new Map([
   ['* * * * *', [collectGarbage]],
   ['*/5 * * * *', [drainTombstones, sweepEndedTags]],
-  ['*/10 * * * *', [purgeRepositories]],
+  ['*/10 * * * *', [purgeNamespaces, purgeRepositories]],
   ['*/15 * * * *', [applyRetention]],
   // Off the full hour, when everybody's jobs start.
   ['17 * * * *', [expireUploads, pruneRemovals]],

@@ -74,6 +74,9 @@ export const PURGE_BACK_OFF_MS = 60_000;
 export const PURGE_BACK_OFF_MS_MAX = 21_600_000;
 /** Repositories of a namespace that are marked by one batch, each with what its uploads have. */
 export const REPOSITORIES_MARKED_PER_STEP_MAX = 50;
+/** A run that purges namespaces marks repositories in the main; both purges share an invocation. */
+export const NAMESPACE_STATEMENTS_PER_RUN_MAX = 300;
+export const NAMESPACES_PER_RUN_MAX = 20;
 /** Distinct windows that are looked at; the settings offer five. */
 export const GARBAGE_WINDOWS_MAX = 100;
 /** What was removed is remembered so long: longer than it takes to miss a quarterly image. */

@@ -11,8 +11,9 @@ import type { RegistryDeps } from './deps.ts';
 import { createGarbageCollector, createGarbageFinder } from './garbage/collect.ts';
 import { createGarbageLeases } from './garbage/lease.ts';
 import { createCollectionPlanner } from './garbage/plan.ts';
-import { createRemovalPruning, createRemovalReads } from './garbage/removals.ts';
+import { createNamespacePurge } from './garbage/purge-namespaces.ts';
 import { createRepositoryPurge } from './garbage/purge.ts';
+import { createRemovalPruning, createRemovalReads } from './garbage/removals.ts';
 import { createStaleUploads } from './garbage/stale-uploads.ts';
 import { createTombstoneDrain } from './garbage/tombstones.ts';
 import { createExplanations } from './garbage/why.ts';
@@ -116,6 +117,7 @@ export function createHousekeeping(deps: RegistryDeps) {
     ...createTagSweep(deps),
     ...createRemovalPruning(deps),
     ...createRetentionRuns(deps),
+    ...createNamespacePurge(deps),
     ...createRepositoryPurge(deps),
   };
 }
