@@ -30,10 +30,6 @@ export default defineConfig(async () => ({
     exclude: ['test/e2e/**'],
     setupFiles: ['./test/setup.ts'],
     testTimeout: 60_000,
-    // Every test empties the stores, so files can share an isolate if they take turns: a new one for
-    // each would cost half of the run. `npm test` runs two halves side by side.
-    isolate: false,
-    fileParallelism: false,
     silent: 'passed-only',
   },
 }));

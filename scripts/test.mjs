@@ -24,8 +24,18 @@ import { installMissing } from './install.mjs';
 
 /** @type {readonly Ring[]} */
 const RINGS = [
-  workerd('1-of-2', '1/2'),
-  workerd('2-of-2', '2/2'),
+  {
+    name: 'workerd',
+    lacks: () => null,
+    args: (report) => [
+      'node_modules/vitest/vitest.mjs',
+      'run',
+      '--reporter=default',
+      '--reporter=json',
+      `--outputFile.json=${report}`,
+    ],
+    count: countVitest,
+  },
   {
     name: 'e2e',
     lacks: () =>
@@ -44,41 +54,17 @@ const RINGS = [
 
 process.exitCode = (await installMissing()) || (await runRings());
 
-/**
- * Some of the files that run in workerd. Each has a runtime and stores of its own.
- * @param {string} part
- * @param {string} shard
- * @returns {Ring}
- */
-function workerd(part, shard) {
-  return {
-    name: `workerd-${part}`,
-    lacks: () => null,
-    args: (report) => [
-      'node_modules/vitest/vitest.mjs',
-      'run',
-      `--shard=${shard}`,
-      '--reporter=default',
-      '--reporter=json',
-      `--outputFile.json=${report}`,
-    ],
-    count: countVitest,
-  };
-}
-
 /** @returns {Promise<number>} the exit code */
 async function runRings() {
   const directory = mkdtempSync(path.join(tmpdir(), 'berth-test-'));
   process.once('exit', () => rmSync(directory, { recursive: true, force: true }));
   const sum = { passed: 0, failed: 0, skipped: 0 };
-  /** @type {string[]} */
   const remarks = [];
-  /** @param {Ring} ring */
-  const runRing = async (ring) => {
+  for (const ring of RINGS) {
     const lacks = ring.lacks();
     if (lacks !== null) {
       remarks.push(`left out: ${ring.name}: ${lacks}`);
-      return;
+      continue;
     }
     const report = path.join(directory, ring.name);
     const code = await run(NODE, ring.args(report));
@@ -91,10 +77,7 @@ async function runRings() {
     sum.passed += counts.passed;
     sum.failed += counts.failed;
     sum.skipped += counts.skipped;
-  };
-  // The halves side by side, the clients alone: they start servers, and large uploads take both cores.
-  await Promise.all(RINGS.filter(({ name }) => name !== 'e2e').map(runRing));
-  await Promise.all(RINGS.filter(({ name }) => name === 'e2e').map(runRing));
+  }
 
   const skipped = sum.skipped === 0 ? '' : `, ${sum.skipped} skipped`;
   const closing = `${sum.passed} passed, ${sum.failed} failed${skipped}`;
