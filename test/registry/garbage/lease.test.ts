@@ -39,14 +39,18 @@ describe('a lease of housekeeping', () => {
     });
     expect(outcome?.result).toEqual({ early: null, late: { result: 'in' } });
 
+    let taken = await leases();
     await housekeeping.withGarbageLease('drain', async () => {
+      const own = await leases();
       clock.advance(GC_LEASE_MS);
       const next = openTestRegistry({ clock }).housekeeping;
       void next.withGarbageLease('drain', () => new Promise(() => undefined));
-      while ((await leases()).length === 0) {
-        await new Promise((resolve) => setTimeout(resolve, 1));
-      }
+      do {
+        taken = await leases();
+      } while (taken[0]?.['token'] === own[0]?.['token']);
     });
+    expect(await leases()).toEqual(taken);
+    expect(taken).toHaveLength(1);
   });
 
   it('is got though the answer to its taking is lost', async ({ expect }) => {
