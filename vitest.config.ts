@@ -30,6 +30,8 @@ export default defineConfig(async () => ({
     exclude: ['test/e2e/**'],
     setupFiles: ['./test/setup.ts'],
     testTimeout: 60_000,
+    // By default one core is left to the machine, which on two halves the speed.
+    maxWorkers: '100%',
     silent: 'passed-only',
   },
 }));
