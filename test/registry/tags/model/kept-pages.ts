@@ -1,6 +1,8 @@
 import { SECOND_MS } from '../../../support/clock.ts';
 
 const PAGE_TTL_MS = 120 * SECOND_MS;
+/** A page that was kept by one clock is not kept again within this time of it. */
+const WRITE_INTERVAL_MS = SECOND_MS;
 
 /** What a page of names is and what it depends on. */
 export interface FreshPage<Page> {
@@ -17,6 +19,7 @@ export interface FreshPage<Page> {
  */
 export class KeptPages {
   readonly #kept = new Map<number, { page: unknown; generation: number; validUntilMs: number }>();
+  readonly #writtenUntilMs = new Map<number, number>();
 
   /** The page that is served, of so many names. */
   serve<Page>(limit: number, fresh: FreshPage<Page>): unknown {
@@ -25,8 +28,16 @@ export class KeptPages {
     if (kept?.generation === generation && nowMs < kept.validUntilMs) {
       return kept.page;
     }
-    const validUntilMs = Math.min(nowMs + PAGE_TTL_MS, earliestEndMs ?? Number.MAX_SAFE_INTEGER);
-    this.#kept.set(limit, { page: fresh.page, generation, validUntilMs });
+    if (nowMs >= (this.#writtenUntilMs.get(limit) ?? 0)) {
+      const validUntilMs = Math.min(nowMs + PAGE_TTL_MS, earliestEndMs ?? Number.MAX_SAFE_INTEGER);
+      this.#kept.set(limit, { page: fresh.page, generation, validUntilMs });
+      this.#writtenUntilMs.set(limit, nowMs + WRITE_INTERVAL_MS);
+    }
     return fresh.page;
+  }
+
+  /** Another isolate does not know what this one wrote. */
+  moveToAnotherIsolate(): void {
+    this.#writtenUntilMs.clear();
   }
 }

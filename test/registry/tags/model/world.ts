@@ -95,6 +95,7 @@ export async function beginRun(
 /** The same world under other settings. */
 export function configure(world: World, settings: ModelSettings): World {
   world.state.settings = settings;
+  world.keptPages.moveToAnotherIsolate();
   return { ...world, registry: openWith(settings, world.stage) };
 }
 
