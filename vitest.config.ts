@@ -6,32 +6,63 @@ import { defineConfig } from 'vitest/config';
 const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
 const testSigningKey = privateKey.export({ format: 'jwk' });
 
+/**
+ * Rings that run the built Worker: what it does behind an answer may outlive a test, so every file
+ * has an isolate and stores of its own. In all others a test ends when its work does, and the files
+ * take turns in one isolate, which halves their time.
+ */
+const WORKER_RINGS = ['test/http/**', 'test/conformance/**', 'test/cron/**'];
+const E2E_RING = 'test/e2e/**';
+
+/** The plugin for one project of tests: a local runtime with the Worker's bindings. */
+async function localRuntime() {
+  return cloudflareTest({
+    wrangler: { configPath: './wrangler.toml' },
+    miniflare: {
+      bindings: {
+        TEST_MIGRATIONS: await readD1Migrations('./migrations'),
+        ADMIN_PASSWORD: 'correct horse battery staple',
+        // Answers outlive the reset between tests; the tests that are about them turn them on.
+        ANSWER_TTL_SEC: '0',
+        // How long, and from which seed, the test that compares tags with a model goes on.
+        MODEL_SEED: process.env['MODEL_SEED'] ?? '20261124',
+        MODEL_SECONDS: process.env['MODEL_SECONDS'] ?? '20',
+        TOKEN_SIGNING_KEY: JSON.stringify(testSigningKey),
+        LEGACY_IMAGE_KEY: randomBytes(32).toString('hex'),
+      },
+    },
+  });
+}
+
+const everywhere = {
+  setupFiles: ['./test/setup.ts'],
+  testTimeout: 60_000,
+  // By default one core is left to the machine, which on two halves the speed.
+  maxWorkers: '100%',
+};
+
 export default defineConfig(async () => ({
-  plugins: [
-    cloudflareTest({
-      wrangler: { configPath: './wrangler.toml' },
-      miniflare: {
-        bindings: {
-          TEST_MIGRATIONS: await readD1Migrations('./migrations'),
-          ADMIN_PASSWORD: 'correct horse battery staple',
-          // Answers outlive the reset between tests; the tests that are about them turn them on.
-          ANSWER_TTL_SEC: '0',
-          // How long, and from which seed, the test that compares tags with a model goes on.
-          MODEL_SEED: process.env['MODEL_SEED'] ?? '20261124',
-          MODEL_SECONDS: process.env['MODEL_SECONDS'] ?? '20',
-          TOKEN_SIGNING_KEY: JSON.stringify(testSigningKey),
-          LEGACY_IMAGE_KEY: randomBytes(32).toString('hex'),
+  test: {
+    silent: 'passed-only',
+    projects: [
+      {
+        plugins: [await localRuntime()],
+        test: {
+          ...everywhere,
+          name: 'worker',
+          include: WORKER_RINGS.map((ring) => `${ring}/*.test.ts`),
         },
       },
-    }),
-  ],
-  test: {
-    include: ['test/**/*.test.ts'],
-    exclude: ['test/e2e/**'],
-    setupFiles: ['./test/setup.ts'],
-    testTimeout: 60_000,
-    // By default one core is left to the machine, which on two halves the speed.
-    maxWorkers: '100%',
-    silent: 'passed-only',
+      {
+        plugins: [await localRuntime()],
+        test: {
+          ...everywhere,
+          name: 'domain',
+          include: ['test/**/*.test.ts'],
+          exclude: [...WORKER_RINGS, E2E_RING],
+          isolate: false,
+        },
+      },
+    ],
   },
 }));
