@@ -3,6 +3,11 @@
 CREATE TABLE namespace (
   id INTEGER PRIMARY KEY AUTOINCREMENT,
   name TEXT NOT NULL UNIQUE,
+  -- A person's own namespace, or one that people share.
+  kind TEXT NOT NULL DEFAULT 'organization' CHECK (kind IN ('user', 'organization')),
+  -- How far its members get in its repositories without a right of their own.
+  member_role TEXT NOT NULL DEFAULT 'none'
+    CHECK (member_role IN ('none', 'read', 'write', 'admin')),
   enabled INTEGER NOT NULL DEFAULT 1 CHECK (enabled IN (0, 1)),
   -- How long an ended tag stays restorable: 0 s, 1 d, 1 w, 2 w or 4 w.
   removed_tag_expiration_s INTEGER NOT NULL DEFAULT 1209600 CHECK (removed_tag_expiration_s >= 0),

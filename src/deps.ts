@@ -1,6 +1,5 @@
 import type { JobScope } from './cron/run.ts';
 import type { AuthDeps } from './http/auth/dependencies.ts';
-import { administratorRights } from './http/auth/rights.ts';
 import { ConfigurationError } from './http/configuration-error.ts';
 import type { RequestScope } from './http/scope.ts';
 import { describeError, log } from './log.ts';
@@ -35,7 +34,6 @@ export function authDeps(env: Secrets, { tokenTtlSec }: Settings): AuthDeps {
     tokenSigningKey: env.TOKEN_SIGNING_KEY,
     tokenTtlSec,
     clock: systemClock,
-    rights: administratorRights,
   };
 }
 

@@ -189,3 +189,9 @@ export const WRITE_ATTEMPTS_MAX = 3;
 export const TOKEN_TTL_SEC_DEFAULT = 300;
 /** Clocks of two machines disagree by seconds. */
 export const TOKEN_LEEWAY_SEC = 30;
+
+/** Secrets of 36 letters and digits hold 330 bits; the first characters, 62 bits, find the row. */
+export const SECRET_LENGTH = 64;
+export const SECRET_PREFIX_LENGTH = 12;
+/** When a secret was last used is written down once in so long; that is a row written. */
+export const LAST_USE_INTERVAL_MS = 86_400_000;

@@ -23,6 +23,7 @@ const REPOSITORY_NAME_LENGTH_MAX = 255;
 
 const COMPONENT = '[a-z0-9]+(?:(?:\\.|_{1,2}|-+)[a-z0-9]+)*';
 const REPOSITORY_NAME = new RegExp(`^${COMPONENT}(?:/${COMPONENT})*$`);
+const NAMESPACE_NAME = new RegExp(`^${COMPONENT}$`);
 const TAG_NAME = /^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$/;
 
 /** The text as a {@link TagName}, or `null` (distribution-spec, "Pulling manifests"). */
@@ -47,6 +48,12 @@ export function parseRepositoryName(text: string): RepositoryName | null {
     namespace: full.slice(0, slash) as NamespaceName,
     repository: full.slice(slash + 1) as RepositoryPath,
   };
+}
+
+/** The text as a {@link NamespaceName}: the first part of a repository's name; or `null`. */
+export function parseNamespaceName(text: string): NamespaceName | null {
+  const fits = text.length < REPOSITORY_NAME_LENGTH_MAX && NAMESPACE_NAME.test(text);
+  return fits ? (text as NamespaceName) : null;
 }
 
 /** The name as it is written: `namespace/repository`. */

@@ -1,3 +1,4 @@
+import { createAccessJudge } from './accounts/access.ts';
 import { keepAnswersByDigest } from './answers-by-digest.ts';
 import {
   createBlobDeletes,
@@ -100,6 +101,7 @@ export function createRegistryOperations(deps: RegistryDeps) {
     ...createExplanations(deps),
     ...createCollectionPlanner(deps),
     ...createRemovalReads(deps),
+    ...createAccessJudge(deps),
     ...createHealthChecks(deps),
   };
 }

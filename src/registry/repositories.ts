@@ -2,9 +2,12 @@ import type { Page } from '../model/datatypes.ts';
 import { RegistryError } from '../model/errors.ts';
 import type { RepositoryName } from '../model/names.ts';
 import type { RepositoryRef } from '../model/references.ts';
+import { Batch } from '../storage/d1/batch.ts';
 import {
   insertNamespaceStatement,
+  insertRepositoryByAccountStatement,
   insertRepositoryStatement,
+  insertRightOfCreatorStatement,
   repositoryByNameStatement,
   repositoryNamesStatement,
 } from '../storage/d1/repositories.ts';
@@ -32,12 +35,13 @@ export function createRepositoryReads({ database }: RegistryDeps): RepositoryRea
 /** Makes repositories. */
 export interface RepositoryProvisioning {
   /**
-   * The repository of this name, made if there is none, and its namespace with it. Whether the
-   * caller may make either is the caller's to ask. Null: one of this name is being deleted.
+   * The repository of this name, made if there is none. The administrator, whose `creatorId` is
+   * null, makes its namespace with it. An account becomes the admin of what it makes, where it is
+   * not that already; null if it may make none there, or there is no such namespace.
    */
   ensureRepository(
     name: RepositoryName,
-    options?: { readonly visibility?: 'public' | 'private' },
+    options?: { readonly visibility?: 'public' | 'private'; readonly creatorId?: number | null },
   ): Promise<RepositoryRef | null>;
 }
 
@@ -46,16 +50,18 @@ export function createRepositoryProvisioning({
   settings,
 }: RegistryDeps): RepositoryProvisioning {
   return {
-    async ensureRepository(name, { visibility = 'private' } = {}) {
-      const [, , found] = await database.primary.batch([
-        insertNamespaceStatement({
-          namespace: name.namespace,
-          removedTagExpirationSec: settings.removedTagExpirationSec,
-        }),
-        insertRepositoryStatement({ ...name, visibility }),
-        repositoryByNameStatement({ ...name }),
-      ]);
-      return found[0] ?? null;
+    async ensureRepository(name, { visibility = 'private', creatorId = null } = {}) {
+      const batch = new Batch();
+      if (creatorId === null) {
+        const { removedTagExpirationSec } = settings;
+        batch.add(insertNamespaceStatement({ namespace: name.namespace, removedTagExpirationSec }));
+        batch.add(insertRepositoryStatement({ ...name, visibility }));
+      } else {
+        batch.add(insertRepositoryByAccountStatement({ ...name, visibility, creatorId }));
+        batch.add(insertRightOfCreatorStatement({ ...name, creatorId }));
+      }
+      const found = batch.add(repositoryByNameStatement({ ...name }));
+      return (await batch.run(database.primary)).firstOf(found);
     },
   };
 }

@@ -26,6 +26,10 @@ export interface RegistrySettings {
   readonly maxBlobBytes: number;
   /** The largest chunk that clients are told to send, in bytes. */
   readonly uploadChunkBytesMax: number;
+  /** Whether what is public may be pulled without credentials. */
+  readonly anonymousPull: boolean;
+  /** Whether the catalog shows what is public to who gives no credentials. */
+  readonly publicCatalog: boolean;
   /** The time machine's window of new namespaces, in seconds. */
   readonly removedTagExpirationSec: number;
 }
@@ -40,5 +44,7 @@ export const DEFAULT_SETTINGS: RegistrySettings = {
   pushLeaseSec: PUSH_LEASE_SEC,
   maxBlobBytes: BLOB_BYTES_MAX,
   uploadChunkBytesMax: UPLOAD_CHUNK_BYTES_MAX,
+  anonymousPull: true,
+  publicCatalog: false,
   removedTagExpirationSec: TIME_MACHINE_WINDOW_SEC_DEFAULT,
 };

@@ -1,10 +1,12 @@
+import { type AccountName, parseAccountName } from '../../model/accounts.ts';
+import type { Claim } from '../../registry/accounts/access.ts';
 import type { RepositoryScope } from './scopes.ts';
 
 /** Someone who may have rights of their own: whom credentials identify, or whom a token is for. */
-export type Subject = AnonymousActor | AdministratorActor;
+export type Subject = AnonymousActor | AdministratorActor | AccountSubject;
 
 /** Whom a request comes from. */
-export type Actor = Subject | BearerActor | RefusedActor;
+export type Actor = AnonymousActor | AdministratorActor | Claimant | BearerActor | RefusedActor;
 
 /** No credentials were sent, or the token is one that was issued without any. */
 export interface AnonymousActor {
@@ -15,6 +17,18 @@ export interface AnonymousActor {
 export interface AdministratorActor {
   readonly kind: 'administrator';
   readonly name: string;
+}
+
+/** Someone with an account. */
+export interface AccountSubject {
+  readonly kind: 'account';
+  readonly name: AccountName;
+}
+
+/** Someone who says to have an account. Whether that is true is found out with what they ask for. */
+export interface Claimant {
+  readonly kind: 'claimant';
+  readonly claim: Claim;
 }
 
 /** The holder of a token of ours: may do what it grants, whatever its subject may do. */
@@ -56,7 +70,9 @@ export function parseSubject(name: string): Subject | null {
       return ANONYMOUS;
     case ADMINISTRATOR_NAME:
       return ADMINISTRATOR;
-    default:
-      return null;
+    default: {
+      const account = parseAccountName(name);
+      return account && { kind: 'account', name: account };
+    }
   }
 }

@@ -1,5 +1,11 @@
+import { parseAccountName } from '../../model/accounts.ts';
 import { ConfigurationError } from '../configuration-error.ts';
-import { ADMINISTRATOR, ADMINISTRATOR_NAME, type Subject } from './actor.ts';
+import {
+  ADMINISTRATOR,
+  ADMINISTRATOR_NAME,
+  type AdministratorActor,
+  type Claimant,
+} from './actor.ts';
 import type { AuthDeps } from './dependencies.ts';
 
 /** What an `Authorization` header holds, not yet checked. */
@@ -37,21 +43,30 @@ export function parseAuthorization(header: string): Credentials | null {
   return scheme.toLowerCase() === 'basic' ? parseBasic(value) : { kind: 'bearer', token: value };
 }
 
+/** The user name that stands for whomever the secret belongs to. */
+const ANY_USERNAME = '$app';
+
 /**
- * Whom a user name and password identify, or `null` if they are not good. A wrong password, an
- * unknown user name and the right pair all cost the same work, so that timing tells nothing.
+ * Whom a user name and password identify. The administrator is known by a password; whether anybody
+ * else is who they say is for the stores to tell. Null: it is not the administrator's password, or
+ * nobody can be called so.
  *
  * @throws ConfigurationError if there is no `ADMIN_PASSWORD`
  */
 export async function identify(
   { username, password }: BasicCredentials,
   deps: Pick<AuthDeps, 'adminPassword'>,
-): Promise<Subject | null> {
-  const [isUsername, isPassword] = await Promise.all([
-    isSameText(username, ADMINISTRATOR_NAME),
-    isSameText(password, requireAdminPassword(deps)),
-  ]);
-  return isUsername && isPassword ? ADMINISTRATOR : null;
+): Promise<AdministratorActor | Claimant | null> {
+  const adminPassword = requireAdminPassword(deps);
+  if (username === ADMINISTRATOR_NAME) {
+    return (await isSameText(password, adminPassword)) ? ADMINISTRATOR : null;
+  }
+  if (username === ANY_USERNAME) {
+    return { kind: 'claimant', claim: { kind: 'secret', username: null, secret: password } };
+  }
+  return parseAccountName(username) === null
+    ? null
+    : { kind: 'claimant', claim: { kind: 'secret', username, secret: password } };
 }
 
 /**

@@ -1,5 +1,4 @@
 import type { Clock } from '../../model/time.ts';
-import type { RepositoryRights } from './rights.ts';
 
 /** What authentication needs from outside. The secrets are checked when they are first needed. */
 export interface AuthDeps {
@@ -10,5 +9,4 @@ export interface AuthDeps {
   /** How long a token is good for, in seconds: 60 to 3660. */
   readonly tokenTtlSec: number;
   readonly clock: Clock;
-  readonly rights: RepositoryRights;
 }

@@ -2,8 +2,7 @@ import type { NamespaceName } from '../../model/names.ts';
 import type { RepositoryRef } from '../../model/references.ts';
 import type { NamespaceReads } from '../../registry/interface.ts';
 import { denied, type OciError } from '../oci/errors.ts';
-import type { AuthContext } from './middleware.ts';
-import { type RepositoryScope, permits } from './scopes.ts';
+import type { AuthContext } from './access.ts';
 
 /**
  * A disabled namespace is closed to everybody, whatever their rights. That is decided where
@@ -13,16 +12,6 @@ import { type RepositoryScope, permits } from './scopes.ts';
 
 /** What tells which namespaces are disabled. */
 export type DisabledNamespaces = Pick<NamespaceReads, 'isExistingDisabledNamespace'>;
-
-/** Refuses a token for repositories of a disabled namespace. */
-export async function requireEnabledNamespaces(
-  scopes: readonly RepositoryScope[],
-  namespaces: DisabledNamespaces,
-): Promise<void> {
-  const names = [...new Set(scopes.map(({ repository }) => repository.namespace))];
-  const forPush = scopes.some(({ actions }) => permits(actions, 'push'));
-  await Promise.all(names.map((name) => requireEnabled(name, { namespaces, forPush })));
-}
 
 /** Whether the caller came with a token, and so was let in when that was issued. */
 export function hasToken(c: AuthContext): boolean {
@@ -47,21 +36,13 @@ export async function requireEnabledNamespace(
   name: NamespaceName,
   { namespaces, forPush }: { readonly namespaces: DisabledNamespaces; readonly forPush: boolean },
 ): Promise<void> {
-  if (!hasToken(c)) {
-    await requireEnabled(name, { namespaces, forPush });
-  }
-}
-
-async function requireEnabled(
-  name: NamespaceName,
-  { namespaces, forPush }: { readonly namespaces: DisabledNamespaces; readonly forPush: boolean },
-): Promise<void> {
-  if (await namespaces.isExistingDisabledNamespace(name, { forPush })) {
+  if (!hasToken(c) && (await namespaces.isExistingDisabledNamespace(name, { forPush }))) {
     throw namespaceDisabled(name);
   }
 }
 
-function namespaceDisabled(name: NamespaceName): OciError {
+/** 405 `DENIED`. */
+export function namespaceDisabled(name: NamespaceName): OciError {
   return denied(405, {
     message: `namespace '${name}' is disabled`,
     detail: { reason: 'NAMESPACE_DISABLED' },

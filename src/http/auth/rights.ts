@@ -1,16 +1,29 @@
-import type { RepositoryName } from '../../model/names.ts';
-import type { Subject } from './actor.ts';
+import { type Access, includesRole } from '../../model/access.ts';
+import type { Asker } from '../../registry/accounts/access.ts';
+import type { AccountSubject, AnonymousActor, Claimant } from './actor.ts';
 import type { Action } from './scopes.ts';
 
-/**
- * What a subject may do with a repository, whether or not it exists yet: the actions, each of
- * which implies the weaker ones. Nothing else in the transports decides about rights.
- */
-export type RepositoryRights = (
-  subject: Subject,
-  repository: RepositoryName,
-) => Promise<readonly Action[]>;
+/** What tokens call the administrator's rights everywhere. */
+export const ALL_ACTIONS: readonly Action[] = ['pull', 'push', '*'];
 
-/** The rights in a registry of one administrator, who may do everything; nobody else anything. */
-export const administratorRights: RepositoryRights = async (subject) =>
-  subject.kind === 'administrator' ? ['*'] : [];
+/** The actions that someone's access to a repository comes to. A robot has those it is for. */
+export function actionsOf({ role, purpose }: Access): readonly Action[] {
+  const allowed: readonly Action[] = [
+    ...(includesRole(role, 'read') ? (['pull'] as const) : []),
+    ...(includesRole(role, 'write') ? (['push'] as const) : []),
+    ...(includesRole(role, 'admin') ? (['*'] as const) : []),
+  ];
+  return purpose === 'pull_push' ? allowed : allowed.filter((action) => action === purpose);
+}
+
+/** How the rights of someone are asked for. */
+export function askerOf(who: AnonymousActor | AccountSubject | Claimant): Asker {
+  switch (who.kind) {
+    case 'anonymous':
+      return { kind: 'anonymous' };
+    case 'account':
+      return { kind: 'claimant', claim: { kind: 'signed', name: who.name } };
+    case 'claimant':
+      return { kind: 'claimant', claim: who.claim };
+  }
+}

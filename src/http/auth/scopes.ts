@@ -1,7 +1,7 @@
 import { type RepositoryName, parseRepositoryName } from '../../model/names.ts';
 import { OciError } from '../oci/errors.ts';
 
-/** What a token may allow, weakest first: each action implies those before it. */
+/** What a token may allow. `*` is everything; whoever may push may not therefore pull. */
 export const ACTIONS = ['pull', 'push', '*'] as const;
 export type Action = (typeof ACTIONS)[number];
 
@@ -23,9 +23,9 @@ const IGNORED_SCOPE = 'registry:catalog:*';
 
 const REPOSITORY_SCOPE = /^repository:(?<name>.+):(?<actions>[^:]+)$/;
 
-/** Whether these actions include one that is, or implies, the wanted one. */
+/** Whether these actions include the wanted one. */
 export function permits(granted: readonly Action[], wanted: Action): boolean {
-  return granted.some((action) => ACTIONS.indexOf(action) >= ACTIONS.indexOf(wanted));
+  return granted.includes(wanted) || granted.includes('*');
 }
 
 /**

@@ -1,14 +1,14 @@
 import { Hono } from 'hono';
 
 import { MS_PER_SECOND } from '../../model/time.ts';
+import type { AccessJudge } from '../../registry/accounts/access.ts';
 import { OciError } from '../oci/errors.ts';
-import { ANONYMOUS, type Subject } from './actor.ts';
+import { ANONYMOUS } from './actor.ts';
 import { type Origin, requestOrigin, unauthorized } from './challenge.ts';
 import { identify, parseAuthorization, requireAdminPassword } from './credentials.ts';
 import type { AuthDeps } from './dependencies.ts';
-import { type DisabledNamespaces, requireEnabledNamespaces } from './namespaces.ts';
-import type { RepositoryRights } from './rights.ts';
-import { type RepositoryScope, parseScopes, permits } from './scopes.ts';
+import { type Caller, grantScopes } from './grants.ts';
+import { parseScopes } from './scopes.ts';
 import { type MintedToken, mintToken } from './token.ts';
 
 /** Docker's token response; OAuth clients read `access_token`, which is the same token. */
@@ -23,7 +23,7 @@ interface TokenResponse {
 
 /** What is asked here of the scope that the app opens for a request. */
 export interface TokenEnv {
-  Variables: { readonly scope: { readonly registry: DisabledNamespaces } };
+  Variables: { readonly scope: { readonly operations: AccessJudge } };
 }
 
 const ALLOWED_METHODS = 'GET, HEAD';
@@ -46,14 +46,16 @@ export function tokenEndpoint(deps: AuthDeps): Hono<TokenEnv> {
     requireAdminPassword(deps);
     const origin = requestOrigin(c.req.url);
     const parameters = c.req.queries('scope') ?? [];
-    const subject = await identifyCaller(c.req.header('Authorization'), { deps, origin });
+    const caller = await identifyCaller(c.req.header('Authorization'), { deps, origin });
     const scopes = parseScopes(parameters, origin.host);
-    if (subject.kind === 'anonymous' && parameters.every((text) => text.trim() === '')) {
+    if (caller.kind === 'anonymous' && parameters.every((text) => text.trim() === '')) {
       throw unauthorized(origin);
     }
-    await requireEnabledNamespaces(scopes, c.var.scope.registry);
-    const access = await grant(scopes, { subject, rights: deps.rights });
-    return c.json(tokenResponse(await mintToken({ service: origin.host, subject, access }, deps)));
+    const granted = await grantScopes(scopes, { caller, judge: c.var.scope.operations });
+    if (granted === null) {
+      throw badCredentials(origin);
+    }
+    return c.json(tokenResponse(await mintToken({ service: origin.host, ...granted }, deps)));
   });
   app.all('/', () => {
     throw new OciError(
@@ -68,28 +70,20 @@ export function tokenEndpoint(deps: AuthDeps): Hono<TokenEnv> {
 async function identifyCaller(
   header: string | undefined,
   { deps, origin }: { readonly deps: AuthDeps; readonly origin: Origin },
-): Promise<Subject> {
+): Promise<Caller> {
   if (header === undefined) {
     return ANONYMOUS;
   }
   const credentials = parseAuthorization(header);
-  const subject = credentials?.kind === 'basic' ? await identify(credentials, deps) : null;
-  if (subject === null) {
-    throw unauthorized(origin, { message: 'invalid user name or password' });
+  const caller = credentials?.kind === 'basic' ? await identify(credentials, deps) : null;
+  if (caller === null) {
+    throw badCredentials(origin);
   }
-  return subject;
+  return caller;
 }
 
-async function grant(
-  scopes: readonly RepositoryScope[],
-  { subject, rights }: { readonly subject: Subject; readonly rights: RepositoryRights },
-): Promise<readonly RepositoryScope[]> {
-  return await Promise.all(
-    scopes.map(async (scope) => {
-      const allowed = await rights(subject, scope.repository);
-      return { ...scope, actions: scope.actions.filter((action) => permits(allowed, action)) };
-    }),
-  );
+function badCredentials(origin: Origin): OciError {
+  return unauthorized(origin, { message: 'invalid user name or password' });
 }
 
 function tokenResponse({ token, issuedAt, expiresInSec }: MintedToken): TokenResponse {

@@ -3,7 +3,7 @@ import type { Context } from 'hono';
 import type { Blob } from '../../model/datatypes.ts';
 import type { Digest } from '../../model/digest.ts';
 import type { RepositoryName } from '../../model/names.ts';
-import { mayPush, requireAccess } from '../auth/middleware.ts';
+import { readWithAccess, requireAccess } from '../auth/access.ts';
 import { requireEnabledNamespaceOf } from '../auth/namespaces.ts';
 import type { AppEnv, RequestScope } from '../scope.ts';
 import { conditionalHeaders, entityTag, isUnchanged } from './conditional.ts';
@@ -19,15 +19,8 @@ const BLOB_CACHE_CONTROL = 'max-age=31536000, no-transform';
 
 /** end-2: a blob, or a part of it. */
 export async function getBlob(c: BlobContext): Promise<Response> {
-  const name = await requireAccess(c, { name: c.req.param('name'), action: 'pull' });
-  const digest = requireDigest(c.req.param('digest'));
-  const { operations } = c.var.scope;
   const isHead = c.req.method === 'HEAD';
-  // A pusher that is told a blob is there will not send it, so it must be there until it is named.
-  const resolved =
-    isHead && (await mayPush(c, name))
-      ? await operations.resolveBlobForPush(name, digest)
-      : await operations.resolveBlob(name, digest);
+  const { name, digest, resolved } = await (isHead ? probeBlob(c) : readBlob(c));
   if (resolved === null) {
     throw nameUnknown(name);
   }
@@ -41,6 +34,25 @@ export async function getBlob(c: BlobContext): Promise<Response> {
     return c.body(null, 304, conditionalHeaders(headersOf(blob)));
   }
   return isHead ? c.body(null, 200, headersOf(blob)) : sendBlob(c, { name, blob });
+}
+
+function readBlob(c: BlobContext) {
+  const requirement = { name: c.req.param('name'), action: 'pull' } as const;
+  return readWithAccess(c, requirement, async (name) => {
+    const digest = requireDigest(c.req.param('digest'));
+    return { name, digest, resolved: await c.var.scope.operations.resolveBlob(name, digest) };
+  });
+}
+
+/** A pusher that is told a blob is there will not send it, so it is held until it is named. */
+async function probeBlob(c: BlobContext) {
+  const { name, mayPush } = await requireAccess(c, { name: c.req.param('name'), action: 'probe' });
+  const digest = requireDigest(c.req.param('digest'));
+  const { operations } = c.var.scope;
+  const resolved = await (mayPush
+    ? operations.resolveBlobForPush(name, digest)
+    : operations.resolveBlob(name, digest));
+  return { name, digest, resolved };
 }
 
 async function sendBlob(
@@ -97,7 +109,7 @@ function headersOf(blob: Blob): Record<string, string> {
 
 /** end-10: takes a blob out of a repository. */
 export async function deleteBlob(c: BlobContext): Promise<Response> {
-  const name = await requireAccess(c, { name: c.req.param('name'), action: 'push' });
+  const { name } = await requireAccess(c, { name: c.req.param('name'), action: 'push' });
   const digest = requireDigest(c.req.param('digest'));
   const { scope } = c.var;
   const repository = await requireRepository(c, name);

@@ -1,12 +1,12 @@
 import type { Context } from 'hono';
 
-import { requireAccess, requireCredentials } from '../auth/middleware.ts';
+import { requireAccess, requireCredentials } from '../auth/access.ts';
 import type { AppEnv } from '../scope.ts';
 import { requireRepository } from './repositories.ts';
 
 /** The distribution-spec's extensions of the whole registry: there are none. */
-export function discoverExtensions(c: Context<AppEnv>): Response {
-  requireCredentials(c);
+export async function discoverExtensions(c: Context<AppEnv>): Promise<Response> {
+  await requireCredentials(c);
   return c.json({ extensions: [] });
 }
 
@@ -14,7 +14,7 @@ export function discoverExtensions(c: Context<AppEnv>): Response {
 export async function discoverRepositoryExtensions(
   c: Context<AppEnv, '/v2/:name/_oci/ext/discover'>,
 ): Promise<Response> {
-  const name = await requireAccess(c, { name: c.req.param('name'), action: 'pull' });
+  const { name } = await requireAccess(c, { name: c.req.param('name'), action: 'pull' });
   await requireRepository(c, name);
   return c.json({ extensions: [] });
 }

@@ -6,13 +6,13 @@ import type { Digest } from '../../model/digest.ts';
 import { RegistryError } from '../../model/errors.ts';
 import { MANIFEST_BYTES_MAX, TAGS_PER_PUSH_MAX } from '../../model/limits.ts';
 import type { RepositoryName } from '../../model/names.ts';
-import { requireAccess } from '../auth/middleware.ts';
+import { readWithAccess, requireAccess } from '../auth/access.ts';
 import { requireEnabledNamespaceOf } from '../auth/namespaces.ts';
 import type { AppEnv } from '../scope.ts';
 import { conditionalHeaders, entityTag, isUnchanged } from './conditional.ts';
 import { denied, OciError } from './errors.ts';
 import { parseMoment, parseReference } from './params.ts';
-import { BERTH_AT_HEADER, pullManifest } from './pulled-manifest.ts';
+import { BERTH_AT_HEADER, type PulledManifest, pullManifest } from './pulled-manifest.ts';
 import { requireServedRegion } from './regions.ts';
 import {
   nameUnknown,
@@ -25,15 +25,12 @@ type ManifestContext = Context<AppEnv, '/v2/:name/manifests/:reference'>;
 
 /** end-3: a manifest by tag or digest, byte for byte as it was pushed. */
 export async function getManifest(c: ManifestContext): Promise<Response> {
-  const name = await requireAccess(c, { name: c.req.param('name'), action: 'pull' });
-  const reference = parseReference(c.req.param('reference'));
-  const pulled = await pullManifest(reference, {
-    name,
-    // A digest means the same at all times.
-    atMs: reference.kind === 'tag' ? parseMoment(c.req.header(BERTH_AT_HEADER)) : null,
-    withBytes: c.req.method !== 'HEAD',
-    operations: c.var.scope.operations,
-  });
+  const isHead = c.req.method === 'HEAD';
+  const action = isHead ? 'probe' : 'pull';
+  const reference = c.req.param('reference');
+  const pulled = await readWithAccess(c, { name: c.req.param('name'), action }, async (name) =>
+    pullReference(c, { name, reference, withBytes: !isHead }),
+  );
   requireEnabledNamespaceOf(c, pulled.repository);
   await requireServedRegion(c, pulled.repository);
   const { info, bytes } = pulled.manifest;
@@ -52,10 +49,24 @@ export async function getManifest(c: ManifestContext): Promise<Response> {
   return bytes === null ? c.body(null, 200, headers) : c.body(bytes, 200, headers);
 }
 
+async function pullReference(
+  c: ManifestContext,
+  asked: { readonly name: RepositoryName; readonly reference: string; readonly withBytes: boolean },
+): Promise<PulledManifest> {
+  const reference = parseReference(asked.reference);
+  return pullManifest(reference, {
+    name: asked.name,
+    // A digest means the same at all times.
+    atMs: reference.kind === 'tag' ? parseMoment(c.req.header(BERTH_AT_HEADER)) : null,
+    withBytes: asked.withBytes,
+    operations: c.var.scope.operations,
+  });
+}
+
 /** end-7: stores a manifest under a tag, by its digest, or by its digest under several tags. */
 export async function putManifest(c: ManifestContext): Promise<Response> {
   const asked = c.req.param('name');
-  const name = await requireAccess(c, { name: asked, action: 'push' });
+  const { name } = await requireAccess(c, { name: asked, action: 'push' });
   const reference = c.req.param('reference');
   const isDigest = reference.includes(':');
   const tagNames = isDigest ? parseTagParameters(c) : [reference];
@@ -123,7 +134,7 @@ async function readBody(body: ReadableStream<Uint8Array> | null, maxBytes: numbe
 
 /** end-9: ends a tag, or all tags of a digest. */
 export async function deleteManifest(c: ManifestContext): Promise<Response> {
-  const name = await requireAccess(c, { name: c.req.param('name'), action: 'push' });
+  const { name } = await requireAccess(c, { name: c.req.param('name'), action: 'push' });
   const reference = parseReference(c.req.param('reference'));
   return reference.kind === 'tag'
     ? deleteByTag(c, { name, tagName: reference.tagName })

@@ -3,7 +3,7 @@ import type { Context } from 'hono';
 import { MANIFEST_MEDIA_TYPES } from '../../image/media-types.ts';
 import { parseStoredManifest } from '../../image/parse.ts';
 import type { Manifest } from '../../model/datatypes.ts';
-import { requireAccess } from '../auth/middleware.ts';
+import { readWithAccess } from '../auth/access.ts';
 import { requireEnabledNamespace } from '../auth/namespaces.ts';
 import type { AppEnv } from '../scope.ts';
 import { requireDigest } from './params.ts';
@@ -16,18 +16,21 @@ export async function listReferrers(
   c: Context<AppEnv, '/v2/:name/referrers/:digest'>,
 ): Promise<Response> {
   const asked = c.req.param('name');
-  const name = await requireAccess(c, { name: asked, action: 'pull' });
-  const digest = requireDigest(c.req.param('digest'));
   const artifactType = c.req.query('artifactType') || null;
-  const { operations, registry } = c.var.scope;
-  const [{ items, cursor }] = await Promise.all([
-    operations.listReferrers(name, digest, { artifactType, cursor: c.req.query('last') ?? null }),
-    requireEnabledNamespace(c, name.namespace, { namespaces: registry, forPush: false }),
-  ]);
+  const cursor = c.req.query('last') ?? null;
+  const page = await readWithAccess(c, { name: asked, action: 'pull' }, async (name) => {
+    const { operations, registry } = c.var.scope;
+    const digest = requireDigest(c.req.param('digest'));
+    const [referrers] = await Promise.all([
+      operations.listReferrers(name, digest, { artifactType, cursor }),
+      requireEnabledNamespace(c, name.namespace, { namespaces: registry, forPush: false }),
+    ]);
+    return referrers;
+  });
   const body = JSON.stringify({
     schemaVersion: 2,
     mediaType: MANIFEST_MEDIA_TYPES.ociIndex,
-    manifests: items.map(describe),
+    manifests: page.items.map(describe),
   });
   const filter = artifactType === null ? '' : `artifactType=${encodeURIComponent(artifactType)}&`;
   return c.body(body, 200, {
@@ -35,9 +38,11 @@ export async function listReferrers(
     'Content-Length': String(new TextEncoder().encode(body).byteLength),
     'Cache-Control': 'no-transform',
     ...(artifactType === null ? {} : { 'OCI-Filters-Applied': 'artifactType' }),
-    ...(cursor === undefined
+    ...(page.cursor === undefined
       ? {}
-      : { Link: `</v2/${asked}/referrers/${digest}?${filter}last=${cursor}>; rel="next"` }),
+      : {
+          Link: `</v2/${asked}/referrers/${c.req.param('digest')}?${filter}last=${page.cursor}>; rel="next"`,
+        }),
   });
 }
 

@@ -3,6 +3,7 @@ import type { Context } from 'hono';
 import { RegistryError } from '../../model/errors.ts';
 import { formatRepositoryName, type RepositoryName } from '../../model/names.ts';
 import { REPOSITORY_STATES, type RepositoryRef } from '../../model/references.ts';
+import { requireCreator } from '../auth/access.ts';
 import { requireEnabledNamespace, requireEnabledNamespaceOf } from '../auth/namespaces.ts';
 import type { AppEnv } from '../scope.ts';
 import { OciError } from './errors.ts';
@@ -49,7 +50,8 @@ export async function repositoryForPush(
 async function makeRepository(c: Context<AppEnv>, name: RepositoryName): Promise<RepositoryRef> {
   const { registry, operations } = c.var.scope;
   await requireEnabledNamespace(c, name.namespace, { namespaces: registry, forPush: true });
-  const made = await operations.ensureRepository(name);
+  const creatorId = await requireCreator(c, name);
+  const made = await operations.ensureRepository(name, { creatorId });
   if (made === null) {
     throw nameUnknown(name);
   }

@@ -1,6 +1,6 @@
 import { Hono } from 'hono';
 
-import { requireCredentials } from '../auth/middleware.ts';
+import { requireCredentials } from '../auth/access.ts';
 import type { AppEnv } from '../scope.ts';
 import { deleteBlob, getBlob } from './blobs.ts';
 import { listRepositories } from './catalog.ts';
@@ -19,8 +19,8 @@ export function ociRoutes(): Hono<AppEnv> {
   // Not strict, and no pattern ends in a slash: then every path matches with one and without.
   const app = new Hono<AppEnv>({ strict: false });
 
-  app.get('/', (c) => {
-    requireCredentials(c);
+  app.get('/', async (c) => {
+    await requireCredentials(c);
     return c.json({});
   });
   app.all('/', only('GET', 'HEAD'));

@@ -1,23 +1,30 @@
 import type { Context } from 'hono';
 
-import { requireAccess } from '../auth/middleware.ts';
+import type { Page, ShallowTag } from '../../model/datatypes.ts';
+import { readWithAccess } from '../auth/access.ts';
 import { requireEnabledNamespaceOf } from '../auth/namespaces.ts';
 import type { AppEnv } from '../scope.ts';
 import { parsePageSize } from './params.ts';
 import { nameUnknown, requireRepository } from './repositories.ts';
 
+const NO_TAGS: Page<ShallowTag> = { items: [], hasMore: false };
+
 /** end-8: the names of a repository's tags, in byte order, a page at a time. */
 export async function listTags(c: Context<AppEnv, '/v2/:name/tags/list'>): Promise<Response> {
   const asked = c.req.param('name');
-  const name = await requireAccess(c, { name: asked, action: 'pull' });
-  const { scope } = c.var;
   const limit = parsePageSize(c.req.query('n'));
-  if (limit === 0) {
-    await requireRepository(c, name);
-    return c.json({ name: asked, tags: [] });
-  }
   const lastName = c.req.query('last') ?? null;
-  const resolved = await scope.operations.resolveTagPage(name, lastName, limit);
+  const { name, resolved } = await readWithAccess(
+    c,
+    { name: asked, action: 'pull' },
+    async (readable) => ({
+      name: readable,
+      resolved:
+        limit === 0
+          ? { repository: await requireRepository(c, readable), page: NO_TAGS }
+          : await c.var.scope.operations.resolveTagPage(readable, lastName, limit),
+    }),
+  );
   if (resolved === null) {
     throw nameUnknown(name);
   }

@@ -5,7 +5,7 @@ import { type Digest, isDigestAlgorithm } from '../../model/digest.ts';
 import { isRegistryError } from '../../model/errors.ts';
 import { UPLOAD_PART_BYTES } from '../../model/limits.ts';
 import { parseRepositoryName, type RepositoryName } from '../../model/names.ts';
-import { mayPull, requireAccess } from '../auth/middleware.ts';
+import { requireAccess, whichMayPull } from '../auth/access.ts';
 import { hasToken, isClosed } from '../auth/namespaces.ts';
 import type { AppEnv } from '../scope.ts';
 import { OciError, toOciError } from './errors.ts';
@@ -19,7 +19,7 @@ type UploadContext = Context<AppEnv, '/v2/:name/blobs/uploads/:upload'>;
 export async function startUpload(c: StartContext): Promise<Response> {
   const asked = c.req.param('name');
   const mountFrom = c.req.query('from') ?? null;
-  const name = await requireAccess(c, { name: asked, action: 'push', mountFrom });
+  const { name } = await requireAccess(c, { name: asked, action: 'push', mountFrom });
   const { mount, digest } = c.req.query();
   requireKnownAlgorithm(c.req.query('digest-algorithm'));
   if (mount !== undefined) {
@@ -69,16 +69,11 @@ async function findSource(
   c: StartContext,
   { digest, mountFrom }: { digest: Digest; mountFrom: string | null },
 ): Promise<RepositoryName | null> {
-  if (mountFrom !== null) {
-    const named = parseRepositoryName(mountFrom);
-    return named !== null && (await mayPull(c, named)) ? named : null;
-  }
-  for (const source of await c.var.scope.operations.findBlobSources(digest)) {
-    if (await mayPull(c, source)) {
-      return source;
-    }
-  }
-  return null;
+  const named = mountFrom === null ? null : parseRepositoryName(mountFrom);
+  const sources =
+    mountFrom === null ? await c.var.scope.operations.findBlobSources(digest) : named && [named];
+  const [source] = sources?.length ? await whichMayPull(c, sources) : [];
+  return source ?? null;
 }
 
 /** end-4b. A body whose length nobody knows is received as a chunk. */
@@ -119,7 +114,7 @@ async function beginUpload(c: StartContext, name: RepositoryName): Promise<BlobU
 /** end-13: how far an upload is. */
 export async function getUpload(c: UploadContext): Promise<Response> {
   const asked = c.req.param('name');
-  const name = await requireAccess(c, { name: asked, action: 'push' });
+  const { name } = await requireAccess(c, { name: asked, action: 'push' });
   const upload = await c.var.scope.operations.uploadStatus(name, c.req.param('upload'));
   return answerUpload(c, { asked, upload: upload ?? unknownUpload(), status: 204 });
 }
@@ -127,7 +122,7 @@ export async function getUpload(c: UploadContext): Promise<Response> {
 /** end-5: appends a chunk, or a stream of unknown length. */
 export async function patchUpload(c: UploadContext): Promise<Response> {
   const asked = c.req.param('name');
-  const name = await requireAccess(c, { name: asked, action: 'push' });
+  const { name } = await requireAccess(c, { name: asked, action: 'push' });
   const { offset, length } = announcedBytes(c);
   const uploadId = c.req.param('upload');
   const upload = await keepingSession(asked, () =>
@@ -139,7 +134,7 @@ export async function patchUpload(c: UploadContext): Promise<Response> {
 /** end-6: ends an upload as a blob. */
 export async function putUpload(c: UploadContext): Promise<Response> {
   const asked = c.req.param('name');
-  const name = await requireAccess(c, { name: asked, action: 'push' });
+  const { name } = await requireAccess(c, { name: asked, action: 'push' });
   const digestText = c.req.query('digest');
   if (digestText === undefined) {
     throw new OciError(400, {
@@ -164,7 +159,7 @@ export async function putUpload(c: UploadContext): Promise<Response> {
 
 /** end-14: gives an upload up. */
 export async function deleteUpload(c: UploadContext): Promise<Response> {
-  const name = await requireAccess(c, { name: c.req.param('name'), action: 'push' });
+  const { name } = await requireAccess(c, { name: c.req.param('name'), action: 'push' });
   const isCancelled = await c.var.scope.operations.cancelUpload(name, c.req.param('upload'));
   return isCancelled ? c.body(null, 204) : unknownUpload();
 }

@@ -1,5 +1,6 @@
 import type { Meter } from '../meter.ts';
 import { translateDatabaseError } from './errors.ts';
+import { Riders } from './riders.ts';
 import type { Statement } from './statement.ts';
 
 type Rows<Statements extends readonly Statement<unknown>[]> = {
@@ -41,6 +42,19 @@ export interface Database {
     statements: Statements,
     isFound: (rows: Rows<Statements>) => boolean,
   ): Promise<Rows<Statements>>;
+  /**
+   * Rows that travel with the first statements that `read` sends, in their round trip; alone, to the
+   * nearest copy, if it sends none; and what is not among them is asked for at the primary. The
+   * caller decides by them whether anybody is told what `read` came to, so what that rejects with
+   * is no failure until `reading` is awaited.
+   */
+  alongside<Row, Result>(
+    question: {
+      readonly statement: Statement<Row>;
+      readonly isFound: (rows: readonly Row[]) => boolean;
+    },
+    read: () => Promise<Result>,
+  ): Promise<{ readonly rows: readonly Row[]; readonly reading: Promise<Result> }>;
   /** Asks for nothing but an answer. */
   ping(): Promise<void>;
   /** What a later request sends back to read what this one wrote; null if nothing was asked. */
@@ -58,13 +72,14 @@ export interface DatabaseOptions {
 /** Opens the sessions of one request; nothing is sent until a statement runs. */
 export function openDatabase(d1: D1Database, options: DatabaseOptions): Database {
   const { meter, readConsistency, bookmark } = options;
+  const riders = new Riders();
   const primarySession = d1.withSession('first-primary');
-  const primary = runner(primarySession, meter);
+  const primary = runner(primarySession, { meter, riders });
   const usesReplicas = readConsistency === 'replica';
   const nearestSession = usesReplicas
     ? d1.withSession(bookmark ?? 'first-unconstrained')
     : primarySession;
-  const nearest = usesReplicas ? runner(nearestSession, meter) : primary;
+  const nearest = usesReplicas ? runner(nearestSession, { meter, riders }) : primary;
   return {
     primary,
     nearest,
@@ -77,6 +92,15 @@ export function openDatabase(d1: D1Database, options: DatabaseOptions): Database
       const rows = await nearest.batch(statements);
       return !usesReplicas || isFound(rows) ? rows : primary.batch(statements);
     },
+    async alongside({ statement, isFound }, read) {
+      const rider = riders.wait(statement);
+      const reading = read();
+      await Promise.race([rider.boarded, reading.then(ignore, ignore)]);
+      const isLeftBehind = riders.remove(rider);
+      const rows = isLeftBehind ? await nearest.all(statement) : await rider.rows;
+      const isEnough = !usesReplicas || isFound(rows);
+      return { rows: isEnough ? rows : await primary.all(statement), reading };
+    },
     async ping() {
       meter.add('d1RoundTrips');
       await primarySession.prepare('SELECT 1').all();
@@ -85,27 +109,49 @@ export function openDatabase(d1: D1Database, options: DatabaseOptions): Database
   };
 }
 
-function runner(session: D1DatabaseSession, meter: Meter): StatementRunner {
+const ignore = (): void => {};
+
+interface RunnerOptions {
+  readonly meter: Meter;
+  readonly riders: Riders;
+}
+
+function runner(session: D1DatabaseSession, { meter, riders }: RunnerOptions): StatementRunner {
   const bind = ({ sql, values }: Statement<unknown>): D1PreparedStatement =>
     session.prepare(sql).bind(...values);
-  const all = async <Row>(statement: Statement<Row>): Promise<readonly Row[]> => {
-    const result = await attempt(() => bind(statement).all());
-    count(meter, [result]);
-    return result.results.map(statement.toRow);
+  const send = async (statements: readonly Statement<unknown>[]): Promise<readonly D1Result[]> => {
+    const [only, ...more] = statements;
+    const results = await attempt(async () =>
+      only !== undefined && more.length === 0
+        ? [await bind(only).all()]
+        : session.batch<Record<string, unknown>>(statements.map(bind)),
+    );
+    count(meter, results);
+    return results;
+  };
+  const run = async (statements: readonly Statement<unknown>[]) => {
+    const boarding = riders.takeAll();
+    const sending = send([...statements, ...boarding.map(({ statement }) => statement)]);
+    boarding.forEach((rider, index) => {
+      rider.board(
+        sending.then((results) => rowsOf(rider.statement, results[statements.length + index])),
+      );
+    });
+    const results = await sending;
+    return statements.map((statement, index) => rowsOf(statement, results[index]));
   };
   return {
-    all,
-    first: async (statement) => (await all(statement))[0] ?? null,
-    async batch<const Statements extends readonly Statement<unknown>[]>(statements: Statements) {
-      const results = await attempt(() =>
-        session.batch<Record<string, unknown>>(statements.map(bind)),
-      );
-      count(meter, results);
-      return statements.map((statement, index) =>
-        (results[index]?.results ?? []).map(statement.toRow),
-      ) as unknown as Rows<Statements>;
-    },
+    all: async <Row>(statement: Statement<Row>) =>
+      ((await run([statement]))[0] ?? []) as readonly Row[],
+    first: async <Row>(statement: Statement<Row>) =>
+      ((await run([statement]))[0]?.[0] ?? null) as Row | null,
+    batch: async <const Statements extends readonly Statement<unknown>[]>(statements: Statements) =>
+      (await run(statements)) as unknown as Rows<Statements>,
   };
+}
+
+function rowsOf<Row>({ toRow }: Statement<Row>, result: D1Result | undefined): readonly Row[] {
+  return ((result?.results ?? []) as Record<string, unknown>[]).map(toRow);
 }
 
 async function attempt<Result>(run: () => Promise<Result>): Promise<Result> {

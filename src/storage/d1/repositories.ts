@@ -1,10 +1,12 @@
-import { sql } from 'drizzle-orm';
+import { type SQL, sql } from 'drizzle-orm';
 
 import type { NamespaceName, RepositoryName, RepositoryPath } from '../../model/names.ts';
 import type { RepositoryRef } from '../../model/references.ts';
+import { precedingStatementWrote } from './conditions.ts';
 import { type RepositoryRow, repositoryColumns, toRepositoryRef } from './rows.ts';
+import { account, namespaceMember, repositoryRight } from './schema/accounts.ts';
 import { namespace, repository } from './schema/repositories.ts';
-import { defineStatement } from './statement.ts';
+import { type Parameters, defineStatement } from './statement.ts';
 
 /** The parameters that name a repository. */
 export type RepositoryNameValues = { namespace: string; repository: string };
@@ -44,6 +46,43 @@ export const insertRepositoryStatement = defineStatement<
     WHERE n.name = ${p.namespace} AND NOT EXISTS (
       SELECT 1 FROM ${repository} r WHERE r.namespace_id = n.id AND r.name = ${p.repository})
     ON CONFLICT DO NOTHING`,
+);
+
+type Creator = RepositoryNameValues & { creatorId: number };
+
+/** Those namespaces of a name, one at most, in which an account may make repositories. */
+const creatableNamespace = (p: Parameters<Creator>): SQL => sql`
+    ${namespace} n CROSS JOIN ${account} creator ON creator.id = ${p.creatorId}
+      LEFT JOIN ${namespaceMember} belongs
+        ON belongs.namespace_id = n.id AND belongs.account_id = creator.id
+    WHERE n.name = ${p.namespace} AND creator.enabled = 1
+      AND (belongs.role IN ('creator', 'admin')
+        OR (creator.kind = 'user' AND creator.namespace_id = n.id))`;
+
+/** The same by an account that may. */
+export const insertRepositoryByAccountStatement = defineStatement<
+  Creator & { visibility: 'public' | 'private' }
+>(
+  (p) => sql`
+    INSERT INTO ${repository} (namespace_id, name, visibility)
+    SELECT n.id, ${p.repository}, ${p.visibility} FROM ${creatableNamespace(p)}
+      AND NOT EXISTS (
+        SELECT 1 FROM ${repository} r WHERE r.namespace_id = n.id AND r.name = ${p.repository})
+    ON CONFLICT DO NOTHING`,
+);
+
+/**
+ * Makes it the admin of what the statement before made, unless it is that already as the owner or an
+ * admin of the namespace.
+ */
+export const insertRightOfCreatorStatement = defineStatement<Creator>(
+  (p) => sql`
+    INSERT INTO ${repositoryRight} (repository_id, account_id, role)
+    SELECT r.id, ${p.creatorId}, 'admin' FROM ${namespace} n
+      CROSS JOIN ${repository} r ON r.namespace_id = n.id AND r.name = ${p.repository}
+      CROSS JOIN ${namespaceMember} belongs ON belongs.namespace_id = n.id
+        AND belongs.account_id = ${p.creatorId} AND belongs.role = 'creator'
+    WHERE n.name = ${p.namespace} AND ${precedingStatementWrote}`,
 );
 
 /** A repository by id as a cached page of its tags must see it. */

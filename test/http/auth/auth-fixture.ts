@@ -1,16 +1,15 @@
 import { Hono } from 'hono';
 import { type JWK, exportJWK, generateKeyPair } from 'jose';
 
-import { ADMINISTRATOR, type Subject } from '../../../src/http/auth/actor.ts';
-import type { AuthDeps } from '../../../src/http/auth/dependencies.ts';
 import {
-  type AuthVariables,
-  authentication,
-  mayPull,
+  type AuthContext,
   requireAccess,
   requireCredentials,
-} from '../../../src/http/auth/middleware.ts';
-import { administratorRights } from '../../../src/http/auth/rights.ts';
+  whichMayPull,
+} from '../../../src/http/auth/access.ts';
+import { ADMINISTRATOR, type Subject } from '../../../src/http/auth/actor.ts';
+import type { AuthDeps } from '../../../src/http/auth/dependencies.ts';
+import { type AuthVariables, authentication } from '../../../src/http/auth/middleware.ts';
 import { parseScopes } from '../../../src/http/auth/scopes.ts';
 import { type TokenEnv, tokenEndpoint } from '../../../src/http/auth/token-endpoint.ts';
 import { mintToken } from '../../../src/http/auth/token.ts';
@@ -18,6 +17,7 @@ import { ConfigurationError } from '../../../src/http/configuration-error.ts';
 import { OciError } from '../../../src/http/oci/errors.ts';
 import { formatRepositoryName, parseRepositoryName } from '../../../src/model/names.ts';
 import { type EpochMs, epochMs } from '../../../src/model/time.ts';
+import { openTestRegistry } from '../../support/registry.ts';
 
 export const HOST = 'berth.example.com';
 export const ADMIN_PASSWORD = 'correct horse: battery, stäple';
@@ -39,7 +39,6 @@ export function authDeps(overrides: Partial<AuthDeps> = {}): AuthDeps {
     tokenSigningKey: JSON.stringify(SIGNING_JWK),
     tokenTtlSec: 300,
     clock: clockAt(NOW_MS),
-    rights: administratorRights,
     ...overrides,
   };
 }
@@ -68,27 +67,25 @@ export async function bearer(
 }
 
 /** An app with one route of each kind, and errors answered as the registry answers them. */
-export function registryApp(deps: AuthDeps = authDeps(), disabled: readonly string[] = []) {
+export function registryApp(deps: AuthDeps = authDeps()) {
   const app = new Hono<{
     Bindings: Env;
-    Variables: AuthVariables & TokenEnv['Variables'] & { other: string };
+    Variables: AuthVariables & TokenEnv['Variables'] & { scope: AuthContext['var']['scope'] };
   }>({ strict: false });
   app.use(async (c, next) => {
-    const registry = {
-      isExistingDisabledNamespace: async (namespace: string) => disabled.includes(namespace),
-    };
-    c.set('scope', { registry });
+    const { operations, deps: registryDeps } = openTestRegistry();
+    c.set('scope', { operations, settings: registryDeps.settings });
     await next();
   });
   app.route('/v2/auth', tokenEndpoint(deps));
   app.use('/v2/*', authentication(deps));
-  app.get('/v2', (c) => {
-    requireCredentials(c);
+  app.get('/v2', async (c) => {
+    await requireCredentials(c);
     return c.json({});
   });
   app.get('/v2/:name{.+}/manifests/:reference', async (c) => {
-    const repository = await requireAccess(c, { name: c.req.param('name'), action: 'pull' });
-    return c.text(formatRepositoryName(repository));
+    const { name } = await requireAccess(c, { name: c.req.param('name'), action: 'pull' });
+    return c.text(formatRepositoryName(name));
   });
   app.delete('/v2/:name{.+}/manifests/:reference', async (c) => {
     await requireAccess(c, { name: c.req.param('name'), action: 'push' });
@@ -98,7 +95,7 @@ export function registryApp(deps: AuthDeps = authDeps(), disabled: readonly stri
     const mountFrom = c.req.query('from') ?? null;
     await requireAccess(c, { name: c.req.param('name'), action: 'push', mountFrom });
     const source = mountFrom === null ? null : parseRepositoryName(mountFrom);
-    const mounted = source !== null && (await mayPull(c, source));
+    const mounted = source !== null && (await whichMayPull(c, [source])).length > 0;
     return c.body(null, mounted ? 201 : 202);
   });
   app.onError((error, c) => {

@@ -84,7 +84,8 @@ describe('identify', () => {
     ['Admin', ADMIN_PASSWORD, false],
     ['', ADMIN_PASSWORD, false],
     ['', '', false],
-    ['nobody', ADMIN_PASSWORD, false],
+    ['no body', ADMIN_PASSWORD, false],
+    ['acme+', ADMIN_PASSWORD, false],
     ['(anonymous)', '', false],
   ];
   for (const [username, password, good] of callers) {
@@ -94,6 +95,20 @@ describe('identify', () => {
       ).toEqual(good ? ADMINISTRATOR : null);
     });
   }
+
+  it('leaves it to the stores whether anybody else is who they say', async ({ expect }) => {
+    for (const [username, claimed] of [
+      ['ada', 'ada'],
+      ['acme+ci', 'acme+ci'],
+      ['$app', null],
+    ] as const) {
+      const credentials = { kind: 'basic', username, password: 'S3CRET' } as const;
+      expect(await identify(credentials, { adminPassword: ADMIN_PASSWORD })).toEqual({
+        kind: 'claimant',
+        claim: { kind: 'secret', username: claimed, secret: 'S3CRET' },
+      });
+    }
+  });
 
   for (const adminPassword of [undefined, '']) {
     it(`takes no password where the secret is ${JSON.stringify(adminPassword)}`, async ({

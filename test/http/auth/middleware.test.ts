@@ -1,8 +1,10 @@
 import { describe, it } from 'vitest';
 
 import { ANONYMOUS } from '../../../src/http/auth/actor.ts';
-import type { RepositoryRights } from '../../../src/http/auth/rights.ts';
+import { parseRepositoryName, type RepositoryName } from '../../../src/model/names.ts';
 import { epochMs } from '../../../src/model/time.ts';
+import { anAccount, giveRight } from '../../support/accounts.ts';
+import { aRepository, openTestRegistry } from '../../support/registry.ts';
 import {
   ADMIN_PASSWORD,
   NOW_MS,
@@ -25,12 +27,12 @@ const ROUTES = [PING, PULL, UPLOAD, DELETE];
 const SUCCESS = [200, 200, 202, 202];
 const REFUSED = [401, 401, 401, 401];
 
-const publicLibrary: RepositoryRights = async (_subject, { namespace }) =>
-  namespace === 'library' ? ['pull'] : [];
-
-const everything: RepositoryRights = async () => ['*'];
-const allButBase: RepositoryRights = async (_subject, { repository }) =>
-  repository === 'base' ? [] : ['*'];
+/** `library/alpine`, for everybody to read. */
+async function publicAlpine(): Promise<void> {
+  const { operations } = openTestRegistry();
+  const name = parseRepositoryName('alpine');
+  await operations.ensureRepository(name as RepositoryName, { visibility: 'public' });
+}
 
 type Caller = readonly [string, string | null, readonly number[]];
 
@@ -51,7 +53,7 @@ describe('who may do what', async () => {
     ['another scheme', 'Digest abc', REFUSED],
     ['a token for all', await bearer(full), SUCCESS],
     ['a token for *', await bearer(['repository:acme/app:*']), SUCCESS],
-    ['a token for push', await bearer(['repository:acme/app:push']), SUCCESS],
+    ['a token for push', await bearer(['repository:acme/app:push']), [200, 401, 202, 202]],
     ['a token for pull', await bearer(['repository:acme/app:pull']), [200, 200, 401, 401]],
     ['a token for nothing', await bearer([]), [200, 401, 401, 401]],
     ['a token with no actions', await bearer(['repository:acme/app:delete']), [200, 401, 401, 401]],
@@ -147,39 +149,68 @@ describe('requireAccess', () => {
   });
 
   it('lets a caller without credentials do what the rights allow', async ({ expect }) => {
-    const app = registryApp(authDeps({ rights: publicLibrary }));
+    const app = registryApp();
+    await publicAlpine();
     expect((await send(app, '/v2/alpine/manifests/3')).status).toBe(200);
     expect((await send(app, '/v2/alpine/manifests/3', { method: 'DELETE' })).status).toBe(401);
     expect((await send(app, PULL[1])).status).toBe(401);
   });
 
   it('refuses bad credentials even what no credentials would get', async ({ expect }) => {
-    const app = registryApp(authDeps({ rights: publicLibrary }));
+    const app = registryApp();
+    await publicAlpine();
     const authorization = basic('admin', 'wrong');
     expect((await send(app, '/v2/alpine/manifests/3', { authorization })).status).toBe(401);
   });
 });
 
-describe('mayPull', () => {
-  const path = '/v2/acme/app/blobs/uploads/?mount=sha256:x&from=acme/base';
-  const mount = async (authorization: string, rights: RepositoryRights): Promise<number> =>
-    (await send(registryApp(authDeps({ rights })), path, { method: 'POST', authorization })).status;
+/** The status of a mount into acme/app. */
+async function mount(from: string, authorization: string): Promise<number> {
+  const path = `/v2/acme/app/blobs/uploads/?mount=sha256:x&from=${from}`;
+  return (await send(registryApp(), path, { method: 'POST', authorization })).status;
+}
 
-  it('judges a token that lacks the source by the rights of its subject', async ({ expect }) => {
-    const authorization = await bearer(['repository:acme/app:push']);
-    expect(await mount(authorization, everything)).toBe(201);
-    expect(await mount(authorization, allButBase)).toBe(202);
+/** Someone who may push to acme/app and read acme/base, and not acme/other. */
+async function aPusher() {
+  const registry = openTestRegistry();
+  const robot = await anAccount('acme+ci');
+  for (const [path, role] of [
+    ['app', 'write'],
+    ['base', 'read'],
+    ['other', null],
+  ] as const) {
+    const name = parseRepositoryName(`acme/${path}`) as RepositoryName;
+    const { id } = await aRepository(registry, name);
+    if (role !== null) {
+      await giveRight(robot, id, role);
+    }
+  }
+  return robot;
+}
+
+describe('a mount', () => {
+  it('with a token that lacks the source goes by the rights of its subject', async ({ expect }) => {
+    const { name } = await aPusher();
+    const subject = { kind: 'account', name } as const;
+    const authorization = await bearer(['repository:acme/app:push'], { subject });
+    expect(await mount('acme/base', authorization)).toBe(201);
+    expect(await mount('acme/other', authorization)).toBe(202);
+    expect(await mount('acme/none', authorization)).toBe(202);
+    const admins = await bearer(['repository:acme/app:push']);
+    expect(await mount('acme/other', admins)).toBe(201);
   });
 
   it('takes the word of a token that has the source', async ({ expect }) => {
-    const scopes = ['repository:acme/app:push', 'repository:acme/base:pull'];
-    expect(await mount(await bearer(scopes), allButBase)).toBe(201);
+    const { name } = await aPusher();
+    const subject = { kind: 'account', name } as const;
+    const scopes = ['repository:acme/app:push', 'repository:acme/other:pull'];
+    expect(await mount('acme/other', await bearer(scopes, { subject }))).toBe(201);
   });
 
-  it('asks the rights for a caller by Basic', async ({ expect }) => {
-    const authorization = basic('admin', ADMIN_PASSWORD);
-    expect(await mount(authorization, everything)).toBe(201);
-    expect(await mount(authorization, allButBase)).toBe(202);
+  it('goes by the rights of a caller by Basic', async ({ expect }) => {
+    const { name, secret } = await aPusher();
+    expect(await mount('acme/base', basic(name, secret))).toBe(201);
+    expect(await mount('acme/other', basic(name, secret))).toBe(202);
   });
 });
 

@@ -149,11 +149,11 @@ describe('parseScopedName', () => {
 });
 
 describe('permits', () => {
-  it('lets * imply push, and push imply pull', ({ expect }) => {
+  it('lets * be everything, and push no pull', ({ expect }) => {
     const table = ACTIONS.map((granted) => ACTIONS.map((wanted) => permits([granted], wanted)));
     expect(table).toEqual([
       [true, false, false],
-      [true, true, false],
+      [false, true, false],
       [true, true, true],
     ]);
     expect(permits([], 'pull')).toBe(false);

@@ -1,18 +1,14 @@
 import { decodeJwt } from 'jose';
 import { describe, it } from 'vitest';
 
-import type { RepositoryRights } from '../../../src/http/auth/rights.ts';
+import { parseRepositoryName, type RepositoryName } from '../../../src/model/names.ts';
+import { aNamespace, anAccount, giveRight } from '../../support/accounts.ts';
+import { aRepository, openTestRegistry } from '../../support/registry.ts';
+import { execute } from '../../support/stage.ts';
 import { ADMIN_PASSWORD, authDeps, basic, bearer, registryApp, send } from './auth-fixture.ts';
 
 const ADMIN = basic('admin', ADMIN_PASSWORD);
 const CHALLENGE = 'Bearer realm="https://berth.example.com/v2/auth",service="berth.example.com"';
-
-const pushAndPublicLibrary: RepositoryRights = async (subject, { namespace }) => {
-  if (subject.kind === 'anonymous') {
-    return namespace === 'library' ? ['pull'] : [];
-  }
-  return ['push'];
-};
 
 interface TokenBody {
   token: string;
@@ -80,16 +76,23 @@ describe('GET /v2/auth', () => {
   });
 
   it('leaves out what the rights do not allow, and refuses nothing for it', async ({ expect }) => {
-    const app = registryApp(authDeps({ rights: pushAndPublicLibrary }));
+    const registry = openTestRegistry();
+    const [alpine, app] = ['alpine', 'acme/app'].map(
+      (name) => parseRepositoryName(name) as RepositoryName,
+    );
+    await registry.operations.ensureRepository(alpine as RepositoryName, { visibility: 'public' });
+    const { id } = await aRepository(registry, app);
+    const pusher = await anAccount('acme+ci', { purpose: 'push' });
+    await giveRight(pusher, id, 'write');
     const path = '/v2/auth?scope=repository:alpine:pull,push+repository:acme/app:pull,push,*';
-    expect((await claims(await send(app, path)))['access']).toEqual([
-      { type: 'repository', name: 'alpine', actions: ['pull'] },
-      { type: 'repository', name: 'acme/app', actions: [] },
-    ]);
-    expect((await claims(await send(app, path, { authorization: ADMIN })))['access']).toEqual([
-      { type: 'repository', name: 'alpine', actions: ['pull', 'push'] },
-      { type: 'repository', name: 'acme/app', actions: ['pull', 'push'] },
-    ]);
+    const granted = async (authorization: string | null) => {
+      const token = await claims(await send(registryApp(), path, { authorization }));
+      return (token['access'] as { actions: string[] }[]).map(({ actions }) => actions.join());
+    };
+    expect(await granted(null)).toEqual(['pull', '']);
+    expect(await granted(basic(pusher.name, pusher.secret))).toEqual(['', 'push']);
+    expect(await granted(basic('$app', pusher.secret))).toEqual(['', 'push']);
+    expect(await granted(ADMIN)).toEqual(['pull,push', 'pull,push,*']);
   });
 
   it('answers a caller without credentials and scope with 401', async ({ expect }) => {
@@ -107,7 +110,6 @@ describe('GET /v2/auth', () => {
     const bad = [
       basic('admin', 'wrong'),
       basic('admin', ''),
-      basic('nobody', ADMIN_PASSWORD),
       'Basic !',
       `Basic ${'A'.repeat(40_000)}`,
       'Negotiate abc',
@@ -122,6 +124,30 @@ describe('GET /v2/auth', () => {
         expect(await response.json()).toEqual({
           errors: [{ code: 'UNAUTHORIZED', message: 'invalid user name or password' }],
         });
+      }
+    }
+  });
+
+  it('answers 401 to who is not who they say', async ({ expect }) => {
+    const { name, secret } = await anAccount('ada');
+    const expired = await anAccount('late', { expiresMs: 1 });
+    const disabled = await anAccount('gone', { isEnabled: false });
+    for (const [username, password, status] of [
+      [name, secret, 200],
+      ['$app', secret, 200],
+      [name, secret.replace(/.$/, (last) => (last === 'A' ? 'B' : 'A')), 401],
+      [name, secret.slice(0, 12), 401],
+      [name, '', 401],
+      ['bob', secret, 401],
+      ['nobody', ADMIN_PASSWORD, 401],
+      ['admin', secret, 401],
+      [expired.name, expired.secret, 401],
+      [disabled.name, disabled.secret, 401],
+    ] as const) {
+      for (const query of ['', '?scope=repository:acme/app:pull']) {
+        const authorization = basic(username, password);
+        const answer = await send(registryApp(), `/v2/auth${query}`, { authorization });
+        expect([username, query, answer.status]).toEqual([username, query, status]);
       }
     }
   });
@@ -153,7 +179,11 @@ describe('GET /v2/auth', () => {
   });
 
   it('answers 405 to whoever asks for a repository of a disabled namespace', async ({ expect }) => {
-    const app = registryApp(authDeps({ rights: pushAndPublicLibrary }), ['library', 'closed']);
+    const app = registryApp();
+    for (const name of ['library', 'closed']) {
+      await aNamespace(name);
+      await execute('UPDATE namespace SET enabled = 0 WHERE name = ?', name);
+    }
     const ask = (query: string, authorization: string | null) =>
       send(app, `/v2/auth?${query}`, { authorization });
     for (const authorization of [ADMIN, null]) {

@@ -5,6 +5,8 @@ import { integer, sqliteTable, text } from 'drizzle-orm/sqlite-core';
 export const namespace = sqliteTable('namespace', {
   id: integer('id').primaryKey({ autoIncrement: true }),
   name: text('name').notNull(),
+  kind: text('kind').notNull().default('organization'),
+  memberRole: text('member_role').notNull().default('none'),
   enabled: integer('enabled').notNull().default(1),
   removedTagExpirationS: integer('removed_tag_expiration_s').notNull().default(1209600),
   immutabilityEpoch: integer('immutability_epoch').notNull().default(0),

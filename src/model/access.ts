@@ -1,0 +1,102 @@
+import type { Account, RobotPurpose } from './accounts.ts';
+import type { RepositoryState } from './references.ts';
+
+/** What may be done with one repository; each includes those before it. */
+export const REPOSITORY_ROLES = ['read', 'write', 'admin'] as const;
+export type RepositoryRole = (typeof REPOSITORY_ROLES)[number];
+
+/** What a member of an organization is: a creator makes repositories, an admin may do everything. */
+export const MEMBER_ROLES = ['member', 'creator', 'admin'] as const;
+export type MemberRole = (typeof MEMBER_ROLES)[number];
+
+/** How far members get in repositories where they have no right of their own. */
+export const DEFAULT_ROLES = ['none', ...REPOSITORY_ROLES] as const;
+export type DefaultRole = (typeof DEFAULT_ROLES)[number];
+
+/** What the stores say of someone and a repository: all that rights are decided by. */
+export interface AccessFacts {
+  /** Null: nobody is named, or there is none of that name. */
+  readonly account: Account | null;
+  /** Null: there is no such namespace. */
+  readonly namespace: {
+    readonly id: number;
+    readonly kind: 'user' | 'organization';
+    readonly isEnabled: boolean;
+    readonly memberRole: DefaultRole;
+  } | null;
+  /** Null: there is no such repository, or it is marked for deletion. */
+  readonly repository: {
+    readonly id: number;
+    readonly isPublic: boolean;
+    readonly state: RepositoryState;
+  } | null;
+  /** What the account is in the namespace; null: no member. */
+  readonly membership: MemberRole | null;
+  /** The account's own right in the repository, or null. */
+  readonly right: RepositoryRole | null;
+}
+
+/** What someone may do with a repository, whether or not it exists. */
+export interface Access {
+  /** Null: nothing. Of a repository that does not exist: what its maker would have. */
+  readonly role: RepositoryRole | null;
+  /** Whether they may make repositories in the namespace. */
+  readonly mayCreate: boolean;
+  /** Whether they may change the namespace itself. */
+  readonly isNamespaceAdmin: boolean;
+  /** What the robot is for; `pull_push` for all others. */
+  readonly purpose: RobotPurpose;
+}
+
+export const NO_ACCESS: Access = {
+  role: null,
+  mayCreate: false,
+  isNamespaceAdmin: false,
+  purpose: 'pull_push',
+};
+/** Whether one role includes another. */
+export function includesRole(role: RepositoryRole | null, wanted: RepositoryRole): boolean {
+  return role !== null && REPOSITORY_ROLES.indexOf(role) >= REPOSITORY_ROLES.indexOf(wanted);
+}
+
+/**
+ * What an account may do. A person is the admin of their own namespace; an organization's admins
+ * are of theirs. Others have the right that they were given, what the organization gives all its
+ * members, or the reading of what is public, whichever goes furthest. A disabled account has nothing.
+ */
+export function accessOf(facts: AccessFacts): Access {
+  const { account, namespace, repository, membership, right } = facts;
+  if (account === null || !account.isEnabled || namespace === null) {
+    return NO_ACCESS;
+  }
+  const isOwner = account.kind === 'user' && account.namespaceId === namespace.id;
+  const isNamespaceAdmin = isOwner || membership === 'admin';
+  const mayCreate = isNamespaceAdmin || membership === 'creator';
+  const { purpose } = account;
+  if (repository === null) {
+    return { role: mayCreate ? 'admin' : null, mayCreate, isNamespaceAdmin, purpose };
+  }
+  const role = furthest([
+    isNamespaceAdmin ? 'admin' : null,
+    membership === null || namespace.memberRole === 'none' ? null : namespace.memberRole,
+    right,
+    repository.isPublic ? 'read' : null,
+  ]);
+  return { role, mayCreate, isNamespaceAdmin, purpose };
+}
+
+/** What somebody may do who gave no credentials: read what is public, where that is allowed. */
+export function anonymousAccess(
+  { repository }: AccessFacts,
+  { anonymousPull }: { readonly anonymousPull: boolean },
+): Access {
+  const isReadable = anonymousPull && repository?.isPublic === true;
+  return isReadable ? { ...NO_ACCESS, role: 'read' } : NO_ACCESS;
+}
+
+function furthest(roles: readonly (RepositoryRole | null)[]): RepositoryRole | null {
+  return roles.reduce(
+    (best, role) => (role !== null && !includesRole(best, role) ? role : best),
+    null,
+  );
+}
