@@ -11,9 +11,11 @@ import {
 import type { RegistryDeps } from '../deps.ts';
 import { cancelUpload } from './cancel.ts';
 import { lapseClaim, type UploadClaim } from './claim.ts';
-import { recordBlob } from './commit.ts';
+import { type CountedBytes, recordBlob } from './commit.ts';
+import { pipeMeasured } from './measured-pipe.ts';
 import { readTail } from './receive.ts';
 import { RunningHash } from './running-hash.ts';
+import { UncompressedSize } from './uncompressed-size.ts';
 
 /** A blob that comes in one request. */
 export interface WholeBody {
@@ -38,27 +40,32 @@ export async function receiveWhole(
   committing: Committing,
   { digest, body, length }: WholeBody,
 ): Promise<Blob | null> {
-  const { claim, deps } = committing;
+  const { claim, existing, deps } = committing;
   const maxBytes = deps.settings.maxBlobBytes;
   if (length > maxBytes) {
     await cancel(committing);
     throw new RegistryError('BlobTooLarge', { uploadedBytes: length, maxBytes });
   }
+  const isKnown = existing !== null && existing.uncompressedSize !== null;
+  const size = isKnown ? UncompressedSize.unasked() : UncompressedSize.ofBlob(length);
   try {
-    await claim.during((lost) => putWhole(committing, { digest, body, length, lost }));
-    return await record(committing, { byteCount: length });
+    await claim.during((lost) => putWhole(committing, { digest, body, length, size, lost }));
+    const uncompressedByteCount = await size.finish();
+    return await record(committing, { byteCount: length, uncompressedByteCount });
   } catch (error) {
     await cancel(committing);
     throw error instanceof ChecksumMismatch
       ? new RegistryError('DigestMismatch', { expected: digest, actual: null })
       : error;
+  } finally {
+    size.giveUp();
   }
 }
 
 /** The body straight into R2, which wants to know its length and gets no other. */
 async function putWhole(
   { upload, deps }: Committing,
-  { digest, body, length, lost }: WholeBody & { lost: AbortSignal },
+  { digest, body, length, size, lost }: WholeBody & { size: UncompressedSize; lost: AbortSignal },
 ): Promise<void> {
   const sized = new FixedLengthStream(length);
   const unread = new AbortController();
@@ -68,7 +75,8 @@ async function putWhole(
     unread.abort();
   });
   const signal = AbortSignal.any([lost, unread.signal]);
-  const outcomes = await Promise.allSettled([put, body.pipeTo(sized.writable, { signal })]);
+  const piped = pipeMeasured(body, sized.writable, { size, signal });
+  const outcomes = await Promise.allSettled([put, piped]);
   const failures = outcomes.flatMap((outcome) =>
     outcome.status === 'rejected' ? [outcome.reason as unknown] : [],
   );
@@ -102,7 +110,7 @@ export async function commitReceived(committing: Committing): Promise<Blob | nul
         await demandDigest(await hashStored(committing), committing);
       }
     }
-    return await record(committing, {});
+    return await record(committing, null);
   } catch (error) {
     await lapseClaim(claim, deps);
     throw error;
@@ -191,19 +199,14 @@ async function hashStored({ upload, claim, deps }: Committing): Promise<Digest> 
 
 async function record(
   { upload, existing, claim, digest, deps }: Committing,
-  { byteCount }: { byteCount?: number },
+  counted: CountedBytes | null,
 ): Promise<Blob | null> {
-  const size = byteCount ?? upload.snapshot.byteCount;
+  const size = counted?.byteCount ?? upload.snapshot.byteCount;
   const lostKey = existing && (await findLostKey(existing, { size, deps }));
   await claim.keep();
   return recordBlob(
     upload.snapshot,
-    {
-      digest,
-      expirationSec: deps.settings.pushLeaseSec,
-      lostKey,
-      ...(byteCount === undefined ? {} : { byteCount }),
-    },
+    { digest, expirationSec: deps.settings.pushLeaseSec, lostKey, counted },
     deps,
   );
 }

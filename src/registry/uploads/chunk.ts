@@ -121,15 +121,13 @@ async function record(
     await claim.keep();
     await deps.blobStore.put(tailKey, received.tail);
   }
-  const isEmpty = received.byteCount === upload.snapshot.byteCount;
   return sendAgain(async () => {
     const [, recorded, found] = await deps.database.primary.batch([
       insertPartsStatement({ ...claim.held, parts: JSON.stringify(received.parts) }),
       recordChunkStatement({
         ...claim.held,
         byteCount: received.byteCount,
-        // Known only of a blob that came whole as one chunk; an empty chunk changes nothing.
-        uncompressedByteCount: isEmpty ? upload.snapshot.uncompressedByteCount : null,
+        uncompressedByteCount: received.uncompressedByteCount,
         partCount: upload.partCount + received.parts.length,
         tailKey,
         tailSize,

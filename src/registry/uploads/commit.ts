@@ -20,13 +20,20 @@ import type { RegistryDeps } from '../deps.ts';
 import { sendAgain } from '../send-again.ts';
 import { UploadClaim } from './claim.ts';
 
+/** What came in one request with the commit, of which the upload's row knows nothing yet. */
+export interface CountedBytes {
+  readonly byteCount: number;
+  /** How many bytes they are unpacked; null: unknown. */
+  readonly uncompressedByteCount: number | null;
+}
+
 /** What the batch that makes an upload a blob is told. */
 export interface BlobRecord {
   readonly digest: Digest;
   /** How long the blob is leased to the upload's repository, in seconds. */
   readonly expirationSec: number;
-  /** The number of bytes, where the upload's row does not know it yet. */
-  readonly byteCount?: number;
+  /** What was received, where the upload's row does not say it. */
+  readonly counted?: CountedBytes | null;
   /** The key of the digest's existing blob, if its object turned out to be lost. */
   readonly lostKey?: string | null;
 }
@@ -45,7 +52,9 @@ export async function recordBlob(
   if (claimToken === null) {
     return null;
   }
-  const { digest, expirationSec, byteCount = null, lostKey = null } = record;
+  const { digest, expirationSec, counted = null, lostKey = null } = record;
+  const byteCount = counted?.byteCount ?? null;
+  const uncompressedByteCount = counted?.uncompressedByteCount ?? null;
   const nowMs = deps.clock.nowMs();
   const expiresMs = addSeconds(nowMs, expirationSec);
   const held = { uploadId: upload.uploadId, claimToken };
@@ -58,7 +67,8 @@ export async function recordBlob(
       batch.add(buryLostObjectStatement({ ...held, ...burial, digest, lostKey }));
       batch.add(repairBlobStatement({ ...held, digest, lostKey, byteCount }));
     }
-    batch.add(insertBlobOfUploadStatement({ ...held, uuid, digest, nowMs, byteCount }));
+    const bytes = { byteCount, uncompressedByteCount };
+    batch.add(insertBlobOfUploadStatement({ ...held, uuid, digest, nowMs, ...bytes }));
     batch.add(leaseBlobOfUploadStatement({ ...held, digest, nowMs, expiresMs }));
     batch.add(lowerLeaseHintStatement({ repositoryId, expiresMs }));
     batch.add(buryUnusedObjectStatement({ ...held, ...burial }));

@@ -4,6 +4,7 @@ import type { StoredUpload } from '../../storage/d1/uploads.ts';
 import type { BlobStore, UploadedPart } from '../../storage/r2/blob-store.ts';
 import type { UploadClaim } from './claim.ts';
 import { RunningHash } from './running-hash.ts';
+import { UncompressedSize } from './uncompressed-size.ts';
 
 /** A read gives at least so much unless the body ends, so that few reads cost a turn each. */
 const READ_BYTES_MIN = 64 * 1024;
@@ -11,6 +12,8 @@ const READ_BYTES_MIN = 64 * 1024;
 /** What came of a chunk: to be recorded all at once, or not at all. */
 export interface ReceivedChunk {
   readonly byteCount: number;
+  /** Known only of a blob that came whole as one chunk; an empty chunk changes nothing. */
+  readonly uncompressedByteCount: number | null;
   /** The parts that this chunk filled. */
   readonly parts: readonly UploadedPart[];
   /** What is left over, fewer bytes than a part. */
@@ -40,19 +43,24 @@ export async function receiveChunk(
   options: ReceiveOptions,
 ): Promise<ReceivedChunk> {
   const parts = new PartWriter(upload, options);
+  const isFirst = upload.snapshot.byteCount === 0;
+  const size = isFirst ? UncompressedSize.ofBlob(options.length) : UncompressedSize.unasked();
   try {
-    return await cutIntoParts(upload, body, { ...options, parts });
+    return await cutIntoParts(upload, body, { ...options, parts, size });
   } catch (error) {
     await parts.abandon();
     throw error;
+  } finally {
+    size.giveUp();
   }
 }
 
 async function cutIntoParts(
   upload: StoredUpload,
   body: ReadableStream<Uint8Array>,
-  { claim, blobStore, maxBytes, length, parts }: ReceiveOptions & { parts: PartWriter },
+  options: ReceiveOptions & { parts: PartWriter; size: UncompressedSize },
 ): Promise<ReceivedChunk> {
+  const { claim, blobStore, maxBytes, length, parts, size } = options;
   const hash = RunningHash.restore(upload.snapshot.shaState);
   const start = upload.snapshot.byteCount;
   const reader = body.getReader({ mode: 'byob' });
@@ -70,6 +78,7 @@ async function cutIntoParts(
       // Reading takes the buffer away and gives it back under another name.
       buffer = read.value.buffer;
       hash.update(read.value);
+      await size.add(read.value);
       filled += read.value.byteLength;
       received += read.value.byteLength;
     }
@@ -88,8 +97,10 @@ async function cutIntoParts(
   if (length !== null && received !== length) {
     throw new RegistryError('BodyLength', { expectedBytes: length, actualBytes: received });
   }
+  const { uncompressedByteCount } = upload.snapshot;
   return {
     byteCount: start + received,
+    uncompressedByteCount: received === 0 ? uncompressedByteCount : await size.finish(),
     parts: await parts.finish(),
     tail: new Uint8Array(buffer.transfer(filled)),
     shaState: hash.serialize(),

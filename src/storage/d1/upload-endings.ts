@@ -28,13 +28,15 @@ const byteCountOf = (p: Parameters<Counted>): SQL => sql`coalesce(${p.byteCount}
 
 /** Makes the blob of the upload's bytes; an existing one stays, and may learn a size. */
 export const insertBlobOfUploadStatement = defineStatement<
-  Held & Counted & { uuid: string; digest: string; nowMs: number }
+  Held &
+    Counted & { uncompressedByteCount: number | null; uuid: string; digest: string; nowMs: number }
 >(
   (p) => sql`
     INSERT INTO ${blob} (uuid, digest, size_bytes, uncompressed_size, object_key, location,
       created_ms)
-    SELECT ${p.uuid}, ${p.digest}, ${byteCountOf(p)}, u.uncompressed_byte_count, u.object_key,
-      u.location, ${p.nowMs}
+    SELECT ${p.uuid}, ${p.digest}, ${byteCountOf(p)},
+      iif(${p.byteCount} IS NULL, u.uncompressed_byte_count, ${p.uncompressedByteCount}),
+      u.object_key, u.location, ${p.nowMs}
     FROM ${blobUpload} u ${LIVE_REPOSITORY} WHERE ${isHeld(p)}
     ON CONFLICT (digest) DO UPDATE SET uncompressed_size = excluded.uncompressed_size
     WHERE blob.uncompressed_size IS NULL AND excluded.uncompressed_size IS NOT NULL`,
