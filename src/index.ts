@@ -19,6 +19,7 @@ async function appFor(env: Env): Promise<Hono<AppEnv>> {
     await requireAuthConfiguration(auth);
     return createApp({
       auth,
+      legacyImageReads: settings.legacyImageReads,
       openScope: ({ bookmark, context }) => openScope(env, { settings, bookmark, context }),
     });
   } catch (error) {

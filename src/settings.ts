@@ -12,6 +12,8 @@ export interface Settings {
   readonly tokenTtlSec: number;
   /** How long a location keeps its answers to pulls by digest, in seconds; 0: not at all. */
   readonly answerTtlSec: number;
+  /** Whether the tags of Docker's first registry API can be read. */
+  readonly legacyImageReads: boolean;
 }
 
 const flag = (byDefault: boolean) =>
@@ -57,6 +59,7 @@ const variables = z.object({
   READ_CONSISTENCY: z.enum(['replica', 'primary']).default('replica'),
   TOKEN_TTL_SEC: seconds(TOKEN_TTL_SEC_DEFAULT),
   ANSWER_TTL_SEC: secondsOrZero(ANSWER_TTL_SEC_DEFAULT),
+  LEGACY_IMAGE_READS: flag(false),
 });
 
 /** Reads the settings from a Worker's environment. Throws `ConfigurationError` naming a bad one. */
@@ -88,5 +91,6 @@ export function readSettings(environment: object): Settings {
     readConsistency: data.READ_CONSISTENCY,
     tokenTtlSec: data.TOKEN_TTL_SEC,
     answerTtlSec: data.ANSWER_TTL_SEC,
+    legacyImageReads: data.LEGACY_IMAGE_READS,
   };
 }

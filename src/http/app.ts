@@ -12,9 +12,12 @@ import { observe } from './observe.ts';
 import { OciError, toOciError } from './oci/errors.ts';
 import { ociRoutes, only } from './oci/routes.ts';
 import { type AppEnv, BOOKMARK_HEADER, parseBookmark, type RequestScope } from './scope.ts';
+import { legacyRoutes } from './v1/routes.ts';
 
 export interface AppOptions {
   readonly auth: AuthDeps;
+  /** Whether the tags of Docker's first registry API can be read; by default not. */
+  readonly legacyImageReads?: boolean;
   /** Opens the registry for one request; `bookmark` is the one that it brought, or null. */
   readonly openScope: (request: {
     readonly bookmark: string | null;
@@ -23,7 +26,7 @@ export interface AppOptions {
 }
 
 /** The registry's HTTP side: the distribution API, its tokens, and the health checks. */
-export function createApp({ auth, openScope }: AppOptions): Hono<AppEnv> {
+export function createApp({ auth, legacyImageReads = false, openScope }: AppOptions): Hono<AppEnv> {
   const app = createBareApp();
   app.use(async function openRequestScope(c, next) {
     const bookmark = parseBookmark(c.req.header(BOOKMARK_HEADER));
@@ -38,6 +41,10 @@ export function createApp({ auth, openScope }: AppOptions): Hono<AppEnv> {
   app.route('/v2/auth', tokenEndpoint(auth));
   app.use('/v2/*', authentication(auth));
   app.route('/v2', ociRoutes());
+  if (legacyImageReads) {
+    app.use('/v1/*', authentication(auth));
+    app.route('/v1', legacyRoutes());
+  }
   return app;
 }
 
@@ -61,8 +68,9 @@ function createBareApp(): Hono<AppEnv> {
   });
   app.notFound(answerUnknownPath);
   app.onError((error, c) => {
-    const { status, entries, headers } = asOciError(error, c.var.requestId);
-    return c.json({ errors: entries }, status, headers);
+    const { status, entries, headers, message } = asOciError(error, c.var.requestId);
+    const body = c.req.path.startsWith('/v1/') ? { error: message } : { errors: entries };
+    return c.json(body, status, headers);
   });
   return app;
 }

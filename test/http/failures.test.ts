@@ -1,32 +1,9 @@
-import { createExecutionContext, waitOnExecutionContext } from 'cloudflare:test';
 import { env } from 'cloudflare:workers';
 import { afterEach, describe, it, vi } from 'vitest';
 
 import { gated } from '../support/gate.ts';
-import {
-  type Answer,
-  errorsOf,
-  imageIn,
-  pushImage,
-  readAnswer,
-  requestOf,
-  send,
-  uploadBlob,
-} from '../support/http.ts';
-
-/** The Worker as an isolate of its own runs it, where an operator set these. */
-async function isolateWith(settings: Readonly<Record<string, unknown>>) {
-  vi.resetModules();
-  const { default: worker } = await import('../../src/index.ts');
-  const environment = { ...env, ...settings } as Env;
-  return async (...parameters: Parameters<typeof requestOf>): Promise<Answer> => {
-    const context = createExecutionContext();
-    const request = requestOf(...parameters);
-    const answer = await readAnswer(await worker.fetch(request, environment, context));
-    await waitOnExecutionContext(context);
-    return answer;
-  };
-}
+import { type Answer, errorsOf, imageIn, pushImage, send, uploadBlob } from '../support/http.ts';
+import { isolateWith } from '../support/isolate.ts';
 
 afterEach(() => {
   vi.resetModules();
@@ -70,6 +47,7 @@ const MISTAKES: readonly (readonly [string, string | undefined])[] = [
   ['READ_CONSISTENCY', 'maybe-a-secret'],
   ['IMMUTABLE_TAGS', 'yes'],
   ['SPARSE_INDEX', ''],
+  ['LEGACY_IMAGE_READS', '1'],
   ['PUSH_LEASE_SEC', '-1'],
   ['PUSH_LEASE_SEC', '0'],
   ['PUSH_LEASE_SEC', '99999999999999'],
