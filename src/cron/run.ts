@@ -1,7 +1,7 @@
 import { describeError, log } from '../log.ts';
 import type { Usage } from '../model/usage.ts';
 import type { Housekeeping } from '../registry/index.ts';
-import { SCHEDULE } from './schedule.ts';
+import { type Job, SCHEDULE } from './schedule.ts';
 
 /** What the jobs of one tick have, and what they asked of the stores so far. */
 export interface JobScope {
@@ -11,7 +11,7 @@ export interface JobScope {
 
 /**
  * Runs the jobs of a cron expression one after another, each under a lease of its name, and logs a
- * line for each with its figures. A job that fails hinders no other. Throws for an expression that
+ * line for each with its figures, as an error if one of them is an alarm. A job that fails hinders no other. Throws for an expression that
  * the schedule does not know, and after the last job if any failed, so that the platform counts the
  * tick as failed.
  */
@@ -29,7 +29,8 @@ export async function runSchedule(cron: string, openScope: () => JobScope): Prom
       const done = await housekeeping.withGarbageLease(name, () => job.run(housekeeping));
       const figures = done === null ? { skipped: true } : done.result;
       const durationMs = Date.now() - startedMs;
-      log('info', { event: 'job', job: name, durationMs, ...figures, ...usage });
+      const level = done !== null && isAlarm(job, done.result) ? 'error' : 'info';
+      log(level, { event: 'job', job: name, durationMs, ...figures, ...usage });
     } catch (error) {
       failures.push(error);
       log('error', { event: 'job', job: name, error: describeError(error), ...usage });
@@ -38,4 +39,9 @@ export async function runSchedule(cron: string, openScope: () => JobScope): Prom
   if (failures.length > 0) {
     throw new AggregateError(failures, `${failures.length} jobs of '${cron}' failed`);
   }
+}
+
+/** Whether one of the figures that should be 0 is not. */
+function isAlarm({ alarms = [] }: Job, figures: Readonly<Record<string, number>>): boolean {
+  return alarms.some((name) => figures[name] !== 0);
 }

@@ -4,6 +4,8 @@ import type { Housekeeping } from '../registry/index.ts';
 export interface Job {
   /** Its name in the log, and of the lease that keeps two runs of it apart. */
   readonly name: string;
+  /** Figures that are 0 unless something is wrong: the line is an error's if one is not. */
+  readonly alarms?: readonly string[];
   /** Does the work and gives the figures for the log. */
   run(housekeeping: Housekeeping): Promise<Readonly<Record<string, number>>>;
 }
@@ -72,6 +74,16 @@ const purgeRepositories: Job = {
   },
 };
 
+/** It says what its pass found so far, or the last one, so that a run which dies hides nothing. */
+const auditStores: Job = {
+  name: 'audit-stores',
+  alarms: ['lateHints', 'unlistedManifests', 'unlistedBlobs', 'unownedObjects', 'damagedBlobs'],
+  async run(housekeeping) {
+    const { checked, found, endedMs } = await housekeeping.auditStores();
+    return { ...checked, ...found, unfinished: Number(endedMs === null) };
+  },
+};
+
 /**
  * Which jobs each cron expression starts, in order. The expressions are those of the triggers in
  * `wrangler.toml`; a test compares the two.
@@ -83,4 +95,6 @@ export const SCHEDULE: ReadonlyMap<string, readonly Job[]> = new Map([
   ['*/15 * * * *', [applyRetention]],
   // Off the full hour, when everybody's jobs start.
   ['17 * * * *', [expireUploads, pruneRemovals]],
+  // One pass a day; the hours after it are for a registry that takes more than one run.
+  ['41 * * * *', [auditStores]],
 ]);

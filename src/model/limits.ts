@@ -112,6 +112,23 @@ export const PLAN_MANIFESTS_MAX = 5000;
 export const PLAN_BLOBS_MAX = 5000;
 /** A round goes one index or one subject down; each is a round trip. */
 export const PLAN_ROUNDS_MAX = 20;
+/** A pass of the audit begins this long after the one before; a little less, as cron is not exact. */
+export const AUDIT_INTERVAL_MS = 84_600_000;
+/** Rows that are younger are left to the next pass; so are objects, by more than R2's seven days. */
+export const AUDITED_ROW_AGE_MS_MIN = 86_400_000;
+export const AUDITED_OBJECT_AGE_MS_MIN = 691_200_000;
+/** What no row names may be there because a binding is wrong: a week to see the errors in the log. */
+export const UNOWNED_OBJECT_GRACE_MS = 604_800_000;
+/** A page of the audit is one transaction, during which all writes wait. */
+export const AUDIT_ROWS_PER_PAGE = 500;
+export const AUDIT_KEYS_PER_PAGE = 1000;
+/** What a run of the audit may use, of the 1000 statements and 15 minutes of an invocation. */
+export const AUDIT_STATEMENTS_PER_RUN_MAX = 800;
+export const AUDIT_RUN_MS_MAX = 300_000;
+/** How many blobs of each run are looked for in R2. */
+export const AUDIT_BLOBS_SAMPLED_PER_RUN = 100;
+/** What a pass found is counted; so much of each kind is named. */
+export const AUDIT_FINDINGS_NAMED_MAX = 20;
 /** A manifest body is put into R2 under a tombstone; a put begun later than this starts again. */
 export const MANIFEST_PUT_START_MS_MAX = 900_000;
 

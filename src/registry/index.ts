@@ -9,6 +9,7 @@ import {
 } from './blobs.ts';
 import { createDeletions } from './deletions.ts';
 import type { RegistryDeps } from './deps.ts';
+import { createAuditReads, createGarbageAudit } from './garbage/audit.ts';
 import { createGarbageCollector, createGarbageFinder } from './garbage/collect.ts';
 import { createGarbageLeases } from './garbage/lease.ts';
 import { createCollectionPlanner } from './garbage/plan.ts';
@@ -102,6 +103,7 @@ export function createRegistryOperations(deps: RegistryDeps) {
     ...createCollectionPlanner(deps),
     ...createRemovalReads(deps),
     ...createAccessJudge(deps),
+    ...createAuditReads(deps),
     ...createHealthChecks(deps),
   };
 }
@@ -121,5 +123,6 @@ export function createHousekeeping(deps: RegistryDeps) {
     ...createRetentionRuns(deps),
     ...createNamespacePurge(deps),
     ...createRepositoryPurge(deps),
+    ...createGarbageAudit(deps),
   };
 }

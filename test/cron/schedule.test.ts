@@ -88,11 +88,30 @@ describe('a tick', () => {
   it('with nothing to do costs six round trips at most, and writes only its lease', async ({
     expect,
   }) => {
+    // The first pass of the audit is something to do.
+    await tick('41 * * * *');
     for (const cron of SCHEDULE.keys()) {
       const lines = await tick(cron);
       const sum = (field: string) => lines.reduce((total, line) => total + Number(line[field]), 0);
       expect([cron, sum('d1RoundTrips') <= 6, sum('d1RowsRead') <= 60]).toEqual([cron, true, true]);
     }
+  });
+
+  it('audits once a day, and says each hour if the last pass found something', async ({
+    expect,
+  }) => {
+    await execute(`INSERT INTO blob (uuid, digest, size_bytes, object_key, location, created_ms)
+      VALUES ('u', 'd', 5, 'blobs/u', 'r2', 0)`);
+    await env.BUCKET.put('blobs/u', 'bytes');
+    const found = { lateHints: 0, unlistedManifests: 0, unownedObjects: 0, damagedBlobs: 0 };
+    const told = { level: 'error', event: 'job', job: 'audit-stores', ...found, unlistedBlobs: 1 };
+    expect(await tick('41 * * * *')).toMatchObject([
+      { ...told, blobs: 1, sampledBlobs: 1, unfinished: 0 },
+    ]);
+    expect(await tick('41 * * * *')).toMatchObject([{ ...told, d1RoundTrips: 3 }]);
+    await tick('* * * * *');
+    await execute('UPDATE gc_audit SET began_ms = began_ms - ?', DAY_MS);
+    expect(await tick('41 * * * *')).toMatchObject([{ ...told, level: 'info', unlistedBlobs: 0 }]);
   });
 
   it('skips a job that another run is at', async ({ expect }) => {

@@ -61,13 +61,17 @@ export const blobCandidatesStatement = defineStatement<{ limit: number }, { blob
 type Burial = Now & { dueMs: number };
 type BlobIds = { blobIds: string };
 
-/** Those of a JSON list of blobs that no manifest links and nobody leases, in any repository. */
+/** No manifest links the blob and nobody leases it, in any repository; and it is not the shared one. */
+export const isUnheld = (alias: string): SQL => sql`
+      ${sql.raw(alias)}.digest <> ${sql.raw(`'${EMPTY_BLOB_DIGEST}'`)}
+      AND NOT EXISTS (SELECT 1 FROM ${manifestBlob} link WHERE link.blob_id = ${sql.raw(alias)}.id)
+      AND NOT EXISTS (SELECT 1 FROM ${uploadedBlob} lease
+        WHERE lease.blob_id = ${sql.raw(alias)}.id)`;
+
+/** Those of a JSON list of blobs that nothing holds. */
 const garbageBlobs = (p: Parameters<BlobIds>): SQL => sql`
     SELECT garbage.id FROM ${blob} garbage
-    WHERE garbage.id IN (SELECT value FROM json_each(${p.blobIds}))
-      AND garbage.digest <> ${sql.raw(`'${EMPTY_BLOB_DIGEST}'`)}
-      AND NOT EXISTS (SELECT 1 FROM ${manifestBlob} link WHERE link.blob_id = garbage.id)
-      AND NOT EXISTS (SELECT 1 FROM ${uploadedBlob} lease WHERE lease.blob_id = garbage.id)`;
+    WHERE garbage.id IN (SELECT value FROM json_each(${p.blobIds})) AND ${isUnheld('garbage')}`;
 
 /** Buries the objects of blobs that are about to go. */
 export const buryBlobsStatement = defineStatement<BlobIds & Burial>(

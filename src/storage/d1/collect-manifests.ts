@@ -28,7 +28,7 @@ export const manifestCandidatesStatement = defineStatement<
 type ManifestIds = { manifestIds: string };
 
 /** No tag, no index and no referrer names the manifest. */
-const isUnreferenced = (alias: string): SQL => sql`
+export const isUnreferenced = (alias: string): SQL => sql`
       NOT EXISTS (SELECT 1 FROM ${tag} t WHERE t.manifest_id = ${sql.raw(alias)}.id)
       AND ${isUnreferencedByManifests(alias)}`;
 

@@ -1,4 +1,4 @@
-import { type SQL, sql } from 'drizzle-orm';
+import { type Placeholder, type SQL, sql } from 'drizzle-orm';
 
 import type { RepositoryRef } from '../../model/references.ts';
 import { precedingStatementWrote } from './conditions.ts';
@@ -111,20 +111,29 @@ export const lowerLeaseHintByNameStatement = defineStatement<
 );
 
 /**
- * Computes both bounds of a repository anew, after what could be collected was. What may not be
- * collected counts for nothing, or every run would visit the repository in vain: locked generations
- * unless `lockedMayGo`, and all of a namespace that is disabled.
+ * What the two bounds of `repository r` in `namespace n` may be at most. What may not be collected
+ * counts for nothing: locked generations unless `lockedMayGo`, and all of a namespace that is
+ * disabled or of a repository that is being deleted.
+ */
+export const firstCollectableEnd = (lockedMayGo: Placeholder): SQL => sql`
+      (SELECT t.lifetime_end_ms FROM ${tag} t INDEXED BY tag_repo_end
+        WHERE t.repository_id = r.id AND t.lifetime_end_ms IS NOT NULL
+          AND (t.immutable = 0 OR ${lockedMayGo}) AND n.enabled = 1 AND r.state <> 3
+        ORDER BY t.lifetime_end_ms LIMIT 1)`;
+export const firstCollectableLeaseEnd: SQL = sql`
+      (SELECT lease.expires_ms FROM ${uploadedBlob} lease INDEXED BY uploaded_blob_expiry
+        WHERE lease.repository_id = r.id AND n.enabled = 1 AND r.state <> 3
+        ORDER BY lease.expires_ms LIMIT 1)`;
+
+/**
+ * Computes both bounds of a repository anew, after what could be collected was. If they counted what
+ * may not be collected, every run would visit the repository in vain.
  */
 export const settleHintStatement = defineStatement<{ repositoryId: number; lockedMayGo: number }>(
   (p) => sql`
     UPDATE ${repositoryGc} SET (policy_s, earliest_end_ms, earliest_lease_ms) = (
-      SELECT n.removed_tag_expiration_s, (SELECT t.lifetime_end_ms FROM ${tag} t INDEXED BY tag_repo_end
-          WHERE t.repository_id = r.id AND t.lifetime_end_ms IS NOT NULL
-            AND (t.immutable = 0 OR ${p.lockedMayGo}) AND n.enabled = 1 AND r.state <> 3
-          ORDER BY t.lifetime_end_ms LIMIT 1),
-        (SELECT lease.expires_ms FROM ${uploadedBlob} lease INDEXED BY uploaded_blob_expiry
-          WHERE lease.repository_id = r.id AND n.enabled = 1 AND r.state <> 3
-          ORDER BY lease.expires_ms LIMIT 1)
+      SELECT n.removed_tag_expiration_s, ${firstCollectableEnd(p.lockedMayGo)},
+        ${firstCollectableLeaseEnd}
       FROM ${repositoryById(p)})
     WHERE repository_id = ${p.repositoryId}`,
 );

@@ -37,6 +37,19 @@ export class MultipartBroken extends Error {
   }
 }
 
+/** An object as a list shows it. */
+export interface ListedObject {
+  readonly key: string;
+  readonly uploadedMs: number;
+}
+
+/** A page of objects in the order of their keys. */
+export interface ObjectPage {
+  readonly objects: readonly ListedObject[];
+  /** False: the page reaches to the last object. */
+  readonly hasMore: boolean;
+}
+
 /** Objects in R2, by opaque keys. Every method is one R2 operation, and is counted. */
 export interface BlobStore {
   /** The size in bytes, or null if there is no such object. */
@@ -65,6 +78,11 @@ export interface BlobStore {
   delete(keys: readonly string[]): Promise<void>;
   /** Some keys that begin with the prefix, {@link DELETE_KEYS_MAX} at most; none: there are none. */
   list(prefix: string): Promise<readonly string[]>;
+  /**
+   * The objects whose keys begin with the prefix, from the one after `afterKey` on ('': from the
+   * first), so many at most, {@link DELETE_KEYS_MAX} in any case.
+   */
+  page(prefix: string, from: { afterKey: string; limit: number }): Promise<ObjectPage>;
 }
 
 /** R2 lists and deletes so many objects by one call. */
@@ -126,6 +144,15 @@ export function openBlobStore(bucket: R2Bucket, meter: Meter): BlobStore {
       meter.add('r2Writes');
       const { objects } = await bucket.list({ prefix, limit: DELETE_KEYS_MAX });
       return objects.map(({ key }) => key);
+    },
+    async page(prefix, { afterKey, limit }) {
+      meter.add('r2Writes');
+      const from = afterKey === '' ? {} : { startAfter: afterKey };
+      const { objects, truncated } = await bucket.list({ prefix, limit, ...from });
+      return {
+        objects: objects.map(({ key, uploaded }) => ({ key, uploadedMs: uploaded.getTime() })),
+        hasMore: truncated,
+      };
     },
   };
 }

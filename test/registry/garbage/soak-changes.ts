@@ -98,6 +98,16 @@ async function expireUploads(world: SoakWorld): Promise<void> {
   await world.actor().housekeeping.expireUploads();
 }
 
+/** Nothing that happens here may look like a mistake of whoever collects, buries or pushes. */
+async function audit(world: SoakWorld): Promise<void> {
+  const statements = world.random.oneOf([2, 10, 50]) ?? 50;
+  const limits = { statements, rowsPerPage: 7, keysPerPage: 5, sampledBlobs: 5 };
+  const { found } = await world.persist(() => world.actor().housekeeping.auditStores(limits));
+  if (Object.values(found).some((count) => count !== 0)) {
+    throw new Error(`the audit found ${JSON.stringify(found)}`);
+  }
+}
+
 /** What actors do, and how often. The deletion of repositories will be one more. */
 const STEPS: readonly (readonly [number, (world: SoakWorld) => Promise<void>])[] = [
   [12, pushImage],
@@ -115,6 +125,7 @@ const STEPS: readonly (readonly [number, (world: SoakWorld) => Promise<void>])[]
   [14, collect],
   [6, drain],
   [2, expireUploads],
+  [6, audit],
 ];
 
 /** Does one thing, and says what. */

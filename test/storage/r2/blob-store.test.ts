@@ -47,6 +47,23 @@ describe('the blob store', () => {
     expect(new Uint8Array(await new Response(stream).arrayBuffer())).toEqual(BYTES.slice(990));
   });
 
+  it('lists a page behind a key, and says when that came', async ({ expect }) => {
+    const beforeMs = Date.now() - 1000;
+    for (const key of ['page/a', 'page/b', 'page/c', 'pages']) {
+      await store.put(key, BYTES);
+    }
+    const first = await store.page('page/', { afterKey: '', limit: 2 });
+    expect(first.objects.map(({ key }) => key)).toEqual(['page/a', 'page/b']);
+    expect(first.hasMore).toBe(true);
+    expect(first.objects.every(({ uploadedMs }) => uploadedMs > beforeMs)).toBe(true);
+    const second = await store.page('page/', { afterKey: 'page/b', limit: 2 });
+    expect(second).toMatchObject({ objects: [{ key: 'page/c' }], hasMore: false });
+    expect(await store.page('page/', { afterKey: 'page/c', limit: 2 })).toEqual({
+      objects: [],
+      hasMore: false,
+    });
+  });
+
   it('tells a multipart upload that is over', async ({ expect }) => {
     const id = await store.createMultipart('parts');
     const part = await store.uploadPart('parts', id, { number: 1, bytes: BYTES });
