@@ -1,6 +1,6 @@
 import { type Context, Hono } from 'hono';
 
-import { requireAccess } from '../auth/middleware.ts';
+import { requireAccess } from '../auth/access.ts';
 import { OciError } from '../oci/errors.ts';
 import { requireRepository } from '../oci/repositories.ts';
 import type { AppEnv } from '../scope.ts';
@@ -23,7 +23,7 @@ export function legacyRoutes(): Hono<AppEnv> {
 async function listLegacyTags(
   c: Context<AppEnv, '/v1/repositories/:name/tags'>,
 ): Promise<Response> {
-  const name = await requireAccess(c, { name: c.req.param('name'), action: 'pull' });
+  const { name } = await requireAccess(c, { name: c.req.param('name'), action: 'pull' });
   const repository = await requireRepository(c, name);
   const ids = await c.var.scope.registry.getLegacyTagsMap(repository);
   return c.json(Object.fromEntries(ids));
@@ -33,7 +33,7 @@ async function listLegacyTags(
 async function getLegacyTag(
   c: Context<AppEnv, '/v1/repositories/:name/tags/:tag'>,
 ): Promise<Response> {
-  const name = await requireAccess(c, { name: c.req.param('name'), action: 'pull' });
+  const { name } = await requireAccess(c, { name: c.req.param('name'), action: 'pull' });
   const repository = await requireRepository(c, name);
   const tagName = c.req.param('tag');
   const id = await c.var.scope.registry.getTagLegacyImageId(repository, tagName);
