@@ -1,4 +1,5 @@
 import { type Context, Hono } from 'hono';
+import { HTTPException } from 'hono/http-exception';
 import { requestId } from 'hono/request-id';
 
 import { describeError, log } from '../log.ts';
@@ -8,6 +9,8 @@ import { authentication } from './auth/middleware.ts';
 import { tokenEndpoint } from './auth/token-endpoint.ts';
 import { ConfigurationError } from './configuration-error.ts';
 import { endToEndHealth, instanceHealth } from './health.ts';
+import { managementRoutes } from './management/api.ts';
+import { answerManagementError, ManagementError, toManagementError } from './management/errors.ts';
 import { observe } from './observe.ts';
 import { OciError, toOciError } from './oci/errors.ts';
 import { ociRoutes, only } from './oci/routes.ts';
@@ -41,6 +44,8 @@ export function createApp({ auth, legacyImageReads = false, openScope }: AppOpti
   app.route('/v2/auth', tokenEndpoint(auth));
   app.use('/v2/*', authentication(auth));
   app.route('/v2', ociRoutes());
+  app.use('/api/*', authentication(auth));
+  app.route('/api/v1', managementRoutes());
   if (legacyImageReads) {
     app.use('/v1/*', authentication(auth));
     app.route('/v1', legacyRoutes());
@@ -68,6 +73,9 @@ function createBareApp(): Hono<AppEnv> {
   });
   app.notFound(answerUnknownPath);
   app.onError((error, c) => {
+    if (c.req.path.startsWith(MANAGEMENT_PATH)) {
+      return answerManagementError(c, asManagementError(error, c.var.requestId));
+    }
     const { status, entries, headers, message } = asOciError(error, c.var.requestId);
     const body = c.req.path.startsWith('/v1/') ? { error: message } : { errors: entries };
     return c.json(body, status, headers);
@@ -77,22 +85,29 @@ function createBareApp(): Hono<AppEnv> {
 
 function answerUnknownPath(c: Context<AppEnv>): Response {
   const message = 'there is nothing at this path';
-  const { origin, pathname } = new URL(c.req.url);
-  if (pathname.startsWith('/v2/')) {
-    return c.json({ errors: [{ code: 'NAME_UNKNOWN', message }] }, 404);
+  return c.req.path.startsWith('/v2/')
+    ? c.json({ errors: [{ code: 'NAME_UNKNOWN', message }] }, 404)
+    : answerManagementError(c, new ManagementError('not_found', message));
+}
+
+const MANAGEMENT_PATH = '/api/';
+
+/** The same for the management API. */
+function asManagementError(error: Error, id: string): ManagementError {
+  if (error instanceof ManagementError) {
+    return error;
   }
-  const kind = 'not_found';
-  return c.json(
-    {
-      status: 404,
-      title: kind,
-      type: `${origin}/api/v1/error/${kind}`,
-      detail: message,
-      error_type: kind,
-      error_message: message,
-    },
-    404,
-  );
+  if (isRegistryError(error)) {
+    return toManagementError(error);
+  }
+  if (error instanceof HTTPException && error.status < 500) {
+    const type = error.status === 415 ? 'unsupported_media_type' : 'invalid_request';
+    return new ManagementError(type, error.message);
+  }
+  log('error', { event: 'error', requestId: id, error: describeError(error) });
+  return error instanceof ConfigurationError
+    ? new ManagementError('not_configured', error.message)
+    : new ManagementError('server_error', unexpected(id));
 }
 
 /** What a client may learn of an error. Everything unexpected is for the log only. */
@@ -109,6 +124,10 @@ function asOciError(error: Error, id: string): OciError {
   }
   return new OciError(500, {
     code: 'UNKNOWN',
-    message: `something went wrong here; the log has more under request ${id}`,
+    message: unexpected(id),
   });
+}
+
+function unexpected(id: string): string {
+  return `something went wrong here; the log has more under request ${id}`;
 }

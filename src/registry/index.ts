@@ -101,6 +101,7 @@ export function createRegistryOperations(deps: RegistryDeps) {
     ...createRegionRulesWrites(deps),
     ...createExplanations(deps),
     ...createCollectionPlanner(deps),
+    ...createGarbageCollector(deps),
     ...createRemovalReads(deps),
     ...createAccessJudge(deps),
     ...createAuditReads(deps),

@@ -51,9 +51,12 @@ async function resolveActor(
   if (credentials === null) {
     return REFUSED;
   }
-  const actor =
-    credentials.kind === 'basic'
-      ? await identify(credentials, deps)
-      : await verifyToken(credentials.token, { ...deps, service });
-  return actor ?? REFUSED;
+  if (credentials.kind === 'basic') {
+    return (await identify(credentials, deps)) ?? REFUSED;
+  }
+  // A token of ours has dots; a secret has none, and may be sent in its place.
+  const { token } = credentials;
+  return token.includes('.')
+    ? ((await verifyToken(token, { ...deps, service })) ?? REFUSED)
+    : { kind: 'claimant', claim: { kind: 'secret', username: null, secret: token } };
 }

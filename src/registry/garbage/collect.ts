@@ -51,10 +51,13 @@ export interface GarbageCollector {
    */
   collectGarbage(limits?: Partial<GarbageLimits>): Promise<CollectionReport>;
   /**
-   * The same for one repository. True if it removed a generation of a tag or a lease; all that
-   * follows from that is removed too, whatever repositories it is in.
+   * The same for one repository. What follows from the tags and leases that it removes is removed
+   * too, whatever repositories it is in.
    */
-  collectRepository(repositoryId: number, limits?: Partial<GarbageLimits>): Promise<boolean>;
+  collectRepository(
+    repositoryId: number,
+    limits?: Partial<GarbageLimits>,
+  ): Promise<CollectionReport>;
 }
 
 const DEFAULT_LIMITS: GarbageLimits = {
@@ -77,9 +80,7 @@ export function createGarbageCollector(deps: RegistryDeps): GarbageCollector {
 
     async collectRepository(repositoryId, limits = {}) {
       const collection = openCollection(limits);
-      const isFinished = await collection.collectRepository(repositoryId);
-      const { tags, leases } = collection.report(isFinished);
-      return tags + leases > 0;
+      return collection.report(await collection.collectRepository(repositoryId));
     },
   };
 }

@@ -19,6 +19,8 @@ import {
 } from '../../storage/d1/removals.ts';
 import type { RegistryDeps } from '../deps.ts';
 
+export type { Removal } from '../../storage/d1/removals.ts';
+
 interface RemovalFilter {
   /** Of this manifest only: itself, and the tags that pointed to it. */
   readonly digest?: Digest;

@@ -1,0 +1,113 @@
+import type { Context } from 'hono';
+
+import { type Access, includesRole, type RepositoryRole } from '../../model/access.ts';
+import {
+  type NamespaceName,
+  parseNamespaceName,
+  parseRepositoryName,
+  type RepositoryName,
+  type RepositoryPath,
+} from '../../model/names.ts';
+import type { RepositoryRef } from '../../model/references.ts';
+import { askerOf } from '../auth/rights.ts';
+import type { AppEnv } from '../scope.ts';
+import { ManagementError } from './errors.ts';
+
+/**
+ * The repository, if the caller has this role in it. One that is not there is no secret for the
+ * administrator; anybody else is answered alike for it and for one that they may not see.
+ *
+ * Refuses with `invalid_request`, `invalid_token`, `insufficient_scope` or `not_found`.
+ */
+export async function requireRepositoryRole(
+  c: Context<AppEnv>,
+  text: string,
+  role: RepositoryRole,
+): Promise<RepositoryRef> {
+  const name = requireRepositoryName(text);
+  const { registry } = c.var.scope;
+  const [access, repository] = await Promise.all([
+    accessTo(c, name),
+    registry.lookupRepository(name.namespace, name.repository),
+  ]);
+  if (access !== 'everything' && (repository === null || !includesRole(access.role, role))) {
+    throw refused(c);
+  }
+  if (repository === null) {
+    throw new ManagementError('not_found', `repository '${text}' not found`);
+  }
+  return repository;
+}
+
+/** The namespace's name, if the caller may change it. */
+export async function requireNamespaceAdmin(
+  c: Context<AppEnv>,
+  text: string,
+): Promise<NamespaceName> {
+  const namespace = requireNamespaceName(text);
+  const access = await accessTo(c, { namespace, repository: NO_REPOSITORY });
+  if (access !== 'everything' && !access.isNamespaceAdmin) {
+    throw refused(c);
+  }
+  return namespace;
+}
+
+/** Lets only the administrator through. */
+export function requireAdministrator(c: Context<AppEnv>): void {
+  if (c.var.actor.kind !== 'administrator') {
+    throw refused(c);
+  }
+}
+
+/** No repository is called so: what is asked about is the namespace. */
+const NO_REPOSITORY = '' as RepositoryPath;
+
+/** What the caller may do; a bearer token of the distribution API counts for nothing here. */
+async function accessTo(c: Context<AppEnv>, name: RepositoryName): Promise<Access | 'everything'> {
+  const { actor, scope } = c.var;
+  switch (actor.kind) {
+    case 'administrator':
+      return 'everything';
+    case 'bearer':
+    case 'refused':
+      throw notKnown();
+    case 'anonymous':
+    case 'claimant': {
+      const judged = await scope.operations.judgeAccess(askerOf(actor), [name]);
+      const access = judged.repositories[0]?.access;
+      if (access === undefined || (actor.kind === 'claimant' && judged.account === null)) {
+        throw notKnown();
+      }
+      return access;
+    }
+  }
+}
+
+/** 401 for who is not known, 403 for who is. */
+function refused(c: Context<AppEnv>): ManagementError {
+  return c.var.actor.kind === 'claimant'
+    ? new ManagementError('insufficient_scope', 'the caller may not do this')
+    : notKnown();
+}
+
+function notKnown(): ManagementError {
+  return new ManagementError('invalid_token', 'authentication required', {
+    'WWW-Authenticate': 'Basic realm="berth"',
+  });
+}
+
+function requireRepositoryName(text: string): RepositoryName {
+  const name = text.includes('/') ? parseRepositoryName(text) : null;
+  if (name === null) {
+    throw new ManagementError('invalid_request', `repository: '${text}' is not <namespace>/<name>`);
+  }
+  return name;
+}
+
+function requireNamespaceName(text: string): NamespaceName {
+  const namespace = parseNamespaceName(text);
+  if (namespace === null) {
+    throw new ManagementError('invalid_request', `'${text}' is not the name of a namespace`);
+  }
+  return namespace;
+}

@@ -1,0 +1,80 @@
+import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
+
+import type { AppEnv } from '../scope.ts';
+import { MANAGEMENT_ERRORS, ManagementError, type ManagementErrorType } from './errors.ts';
+import { answers, refusals, REPOSITORY } from './schemas.ts';
+
+/** What the document says of the API as a whole. */
+const ABOUT = {
+  openapi: '3.1.0',
+  info: {
+    title: 'Berth management API',
+    version: '1',
+    description:
+      'Everything a registry can do beside push and pull. Credentials are Basic, as for ' +
+      '`docker login`; a secret may also be sent as Bearer.',
+    license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
+  },
+  servers: [{ url: '/api/v1' }],
+};
+
+const describeError = createRoute({
+  method: 'get',
+  path: '/error/{error_type}',
+  operationId: 'describeError',
+  tags: ['Errors'],
+  summary: 'What a type of error means',
+  security: [],
+  request: { params: z.object({ error_type: z.string() }) },
+  responses: {
+    200: answers(
+      z
+        .strictObject({ type: z.string(), title: z.string(), description: z.string() })
+        .openapi('ErrorDescription'),
+      'The type.',
+    ),
+    ...refusals('not_found'),
+  },
+});
+
+type Document = ReturnType<OpenAPIHono['getOpenAPI31Document']>;
+
+/**
+ * Adds the endpoint that describes errors, and the document of all endpoints at `/openapi.json`. To
+ * be called last: what is added to the app after it is in no document.
+ */
+export function serveDocument(app: OpenAPIHono<AppEnv>): void {
+  app.openapi(describeError, (c) => {
+    const { error_type: type } = c.req.valid('param');
+    if (!isErrorType(type)) {
+      throw new ManagementError('not_found', `there is no type of error '${type}'`);
+    }
+    const { description } = MANAGEMENT_ERRORS[type];
+    return c.json({ type: c.req.url, title: type, description }, 200);
+  });
+  app.openAPIRegistry.registerComponent('securitySchemes', 'basic', {
+    type: 'http',
+    scheme: 'basic',
+  });
+  app.openAPIRegistry.registerComponent('securitySchemes', 'bearer', {
+    type: 'http',
+    scheme: 'bearer',
+  });
+  let document: Document | undefined;
+  app.get('/openapi.json', (c) => c.json((document ??= describe(app))));
+}
+
+/** Paths say `{repository}` there; that it holds slashes is the router's concern. */
+function describe(app: OpenAPIHono<AppEnv>): Document {
+  const security = [{ basic: [] }, { bearer: [] }, {}];
+  const document = app.getOpenAPI31Document({ ...ABOUT, security });
+  const paths = Object.entries(document.paths ?? {}).map(([path, item]) => [
+    path.replace(REPOSITORY, '{repository}'),
+    item,
+  ]);
+  return { ...document, paths: Object.fromEntries(paths) };
+}
+
+function isErrorType(text: string): text is ManagementErrorType {
+  return Object.hasOwn(MANAGEMENT_ERRORS, text);
+}

@@ -1,0 +1,65 @@
+import { z } from '@hono/zod-openapi';
+
+import { MANAGEMENT_ERRORS, type ManagementErrorType } from './errors.ts';
+
+/**
+ * What several endpoints take or answer. Schemas are strict: a field that an endpoint does not know
+ * is a mistake of the caller's, and is named.
+ */
+
+/** A repository in a path. It holds slashes, which is why its pattern stands in the paths too. */
+export const REPOSITORY = '{repository{.+}}';
+
+export const repositoryParams = z.object({
+  repository: z.string().openapi({
+    param: { name: 'repository', in: 'path' },
+    description: 'A repository, `<namespace>/<name>`; the name may hold further slashes.',
+    example: 'acme/app',
+  }),
+});
+
+export const digestParam = z.string().openapi({
+  param: { name: 'digest', in: 'path' },
+  description: 'A digest, `sha256:` with 64 or `sha512:` with 128 hexadecimal digits.',
+  example: `sha256:${'0'.repeat(64)}`,
+});
+
+/** A time as the newer endpoints write it. */
+export const rfc3339 = z.iso.datetime().openapi({ example: '2026-11-28T12:00:00.000Z' });
+
+export const errorView = z
+  .strictObject({
+    status: z.int(),
+    title: z.string(),
+    type: z.url(),
+    detail: z.string(),
+    error_type: z.string(),
+    error_message: z.string(),
+  })
+  .openapi('Error');
+
+/** The refusals of an endpoint, for its description; those types that share a status are one entry. */
+export function refusals(...types: readonly ManagementErrorType[]) {
+  const byStatus = new Map<number, string[]>();
+  for (const type of ['invalid_request', 'server_error', ...types] as const) {
+    const { status, description } = MANAGEMENT_ERRORS[type];
+    byStatus.set(status, [...(byStatus.get(status) ?? []), `\`${type}\`: ${description}`]);
+  }
+  return Object.fromEntries(
+    [...byStatus].map(([status, descriptions]) => [
+      status,
+      {
+        description: descriptions.join(' '),
+        content: { 'application/json': { schema: errorView } },
+      },
+    ]),
+  );
+}
+
+/** What every endpoint that asks who is calling may refuse with. */
+export const ACCESS_REFUSALS = ['invalid_token', 'insufficient_scope', 'not_found'] as const;
+
+/** An answer in JSON, for an endpoint's description. */
+export function answers<Schema extends z.ZodType>(schema: Schema, description: string) {
+  return { description, content: { 'application/json': { schema } } };
+}
