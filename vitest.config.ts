@@ -24,6 +24,8 @@ async function localRuntime() {
         ADMIN_PASSWORD: 'correct horse battery staple',
         // Answers outlive the reset between tests; the tests that are about them turn them on.
         ANSWER_TTL_SEC: '0',
+        // Counting goes on behind the answers; the tests that are about it turn it on.
+        PULL_REPORT_INTERVAL_SEC: '0',
         // How long, and from which seed, the test that compares tags with a model goes on.
         MODEL_SEED: process.env['MODEL_SEED'] ?? '20261124',
         MODEL_SECONDS: process.env['MODEL_SECONDS'] ?? '20',

@@ -8,6 +8,7 @@ import type { CountryCode } from './model/regions.ts';
 import { type Clock, epochMs } from './model/time.ts';
 import type { RegistryDeps } from './registry/deps.ts';
 import { createHousekeeping, createRegistry, createRegistryOperations } from './registry/index.ts';
+import { PullTally } from './registry/pulls/tally.ts';
 import type { Settings } from './settings.ts';
 import { openDatabase } from './storage/d1/database.ts';
 import { openAnswerCache } from './storage/edge/answer-cache.ts';
@@ -25,6 +26,7 @@ const randomIds = { uuid: () => crypto.randomUUID() };
 
 /** All requests of an isolate share what it remembers. */
 const recentWrites = new IsolateMemory<true>(CACHE_WRITES_REMEMBERED_MAX);
+const pullTally = new PullTally();
 const regionMemory = new IsolateMemory<readonly CountryCode[]>(REGION_SETS_REMEMBERED_MAX);
 
 /** What authentication needs. Secrets that are missing are told of when they are first needed. */
@@ -81,6 +83,8 @@ function openDeps(
     cache: openCache(CACHE, { meter, clock: systemClock, recentWrites, onFailure: report }),
     answers: openAnswerCache(caches.default, { ttlSec: answerTtlSec, onFailure: report }),
     regionMemory,
+    pullTally,
+    sleep: (ms) => scheduler.wait(ms),
     clock: systemClock,
     ids: randomIds,
     settings: settings.registry,

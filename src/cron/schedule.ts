@@ -44,6 +44,14 @@ const applyRetention: Job = {
   },
 };
 
+const rollUpPulls: Job = {
+  name: 'roll-up-pulls',
+  async run(housekeeping) {
+    const { reports, isFinished } = await housekeeping.rollUpPulls();
+    return { reports, unfinished: Number(!isFinished) };
+  },
+};
+
 const expireUploads: Job = {
   name: 'expire-uploads',
   async run(housekeeping) {
@@ -92,7 +100,7 @@ export const SCHEDULE: ReadonlyMap<string, readonly Job[]> = new Map([
   ['* * * * *', [collectGarbage]],
   ['*/5 * * * *', [drainTombstones, sweepEndedTags]],
   ['*/10 * * * *', [purgeNamespaces, purgeRepositories]],
-  ['*/15 * * * *', [applyRetention]],
+  ['*/15 * * * *', [applyRetention, rollUpPulls]],
   // Off the full hour, when everybody's jobs start.
   ['17 * * * *', [expireUploads, pruneRemovals]],
   // One pass a day; the hours after it are for a registry that takes more than one run.

@@ -173,6 +173,17 @@ export const REGION_SETS_REMEMBERED_MAX = 1000;
 export const REFERRER_PAGE_SIZE_MAX = 100;
 export const REFERRERS_BODY_BYTES_MAX = 4 * MIB;
 
+/** How often an isolate writes down what was pulled from it; a row each time. */
+export const PULL_REPORT_INTERVAL_SEC_DEFAULT = 60;
+/** An isolate that was quiet waits so long for more pulls before it writes the first ones down. */
+export const PULL_REPORT_DELAY_MS = 20_000;
+/** The platform lets work run for 30 s behind an answer. */
+export const DEFERRED_WAIT_MS_MAX = 25_000;
+/** So many tags and manifests are in a report at most: some 100 kB of a row's 2,000,000 bytes. */
+export const PULLS_TALLIED_MAX = 500;
+/** How many reports cron takes at a time, and how often: isolates of a day without cron. */
+export const PULL_REPORTS_PER_STEP_MAX = 20;
+export const PULL_REPORT_STEPS_PER_RUN_MAX = 100;
 /** How many repositories are looked at for one that a mount without a source may read. */
 export const BLOB_SOURCES_MAX = 50;
 /** How many tags one push may set; the specification wants ten at least. */

@@ -5,6 +5,7 @@ import type { AnswerCache } from '../storage/edge/answer-cache.ts';
 import type { IsolateMemory } from '../storage/isolate-memory.ts';
 import type { Cache } from '../storage/kv/cache.ts';
 import type { BlobStore } from '../storage/r2/blob-store.ts';
+import type { PullTally } from './pulls/tally.ts';
 import type { RegistrySettings } from './settings.ts';
 
 /** What the domain asks of the world. One request has one set. */
@@ -15,7 +16,11 @@ export interface RegistryDeps {
   readonly answers: AnswerCache;
   /** The countries that namespaces do not serve; all requests of an isolate have one. */
   readonly regionMemory: IsolateMemory<readonly CountryCode[]>;
+  /** How often what was pulled; all requests of an isolate have one. */
+  readonly pullTally: PullTally;
   readonly clock: Clock;
+  /** Waits so many milliseconds. */
+  readonly sleep: (ms: number) => Promise<void>;
   readonly ids: Ids;
   readonly settings: RegistrySettings;
   /** The secret that ids of legacy images are made with; throws if the operator set none. */

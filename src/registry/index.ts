@@ -28,6 +28,9 @@ import { createManifestConversion } from './manifests/conversion.ts';
 import { createManifestLookups } from './manifests/lookups.ts';
 import { createManifestWrites, createTaggedPushes } from './manifests/writes.ts';
 import { createNamespaceReads } from './namespaces.ts';
+import { createPullRecorder } from './pulls/record.ts';
+import { createPullRollUp } from './pulls/roll-up.ts';
+import { createPullStatistics } from './pulls/statistics.ts';
 import { createReferrers } from './referrers.ts';
 import { createCachedRegions, createRegionRulesWrites } from './regions.ts';
 import {
@@ -99,6 +102,8 @@ export function createRegistryOperations(deps: RegistryDeps) {
     ...createRetentionPolicies(deps),
     ...createRetentionPlans(deps),
     ...createRegionRulesWrites(deps),
+    ...createPullRecorder(deps),
+    ...createPullStatistics(deps),
     ...createExplanations(deps),
     ...createCollectionPlanner(deps),
     ...createGarbageCollector(deps),
@@ -122,6 +127,7 @@ export function createHousekeeping(deps: RegistryDeps) {
     ...createTagSweep(deps),
     ...createRemovalPruning(deps),
     ...createRetentionRuns(deps),
+    ...createPullRollUp(deps),
     ...createNamespacePurge(deps),
     ...createRepositoryPurge(deps),
     ...createGarbageAudit(deps),

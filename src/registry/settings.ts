@@ -1,5 +1,6 @@
 import {
   BLOB_BYTES_MAX,
+  PULL_REPORT_INTERVAL_SEC_DEFAULT,
   PUSH_LEASE_SEC,
   PUSH_TEMP_TAG_SEC,
   TIME_MACHINE_WINDOW_SEC_DEFAULT,
@@ -32,6 +33,8 @@ export interface RegistrySettings {
   readonly publicCatalog: boolean;
   /** The time machine's window of new namespaces, in seconds. */
   readonly removedTagExpirationSec: number;
+  /** How far reports of pulls from one isolate are apart, in seconds; 0: pulls are not counted. */
+  readonly pullReportIntervalSec: number;
 }
 
 export const DEFAULT_SETTINGS: RegistrySettings = {
@@ -47,4 +50,5 @@ export const DEFAULT_SETTINGS: RegistrySettings = {
   anonymousPull: true,
   publicCatalog: false,
   removedTagExpirationSec: TIME_MACHINE_WINDOW_SEC_DEFAULT,
+  pullReportIntervalSec: PULL_REPORT_INTERVAL_SEC_DEFAULT,
 };

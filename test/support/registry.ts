@@ -8,6 +8,7 @@ import {
   createRegistry,
   createRegistryOperations,
 } from '../../src/registry/index.ts';
+import { PullTally } from '../../src/registry/pulls/tally.ts';
 import { DEFAULT_SETTINGS, type RegistrySettings } from '../../src/registry/settings.ts';
 import { openDatabase } from '../../src/storage/d1/database.ts';
 import { openAnswerCache } from '../../src/storage/edge/answer-cache.ts';
@@ -30,6 +31,10 @@ export interface TestRegistryOptions {
   readonly answerTtlSec?: number;
   /** Told of what goes wrong beside the answers; by default it is thrown. */
   readonly onFailure?: (error: unknown) => void;
+  /** What the isolate counted; one of its own by default. */
+  readonly pullTally?: PullTally;
+  /** By default no time passes. */
+  readonly sleep?: (ms: number) => Promise<void>;
 }
 
 /** What the ids of legacy images are made with in tests. */
@@ -47,6 +52,8 @@ export function openTestRegistry({
   onFailure = (error) => {
     throw error;
   },
+  pullTally = new PullTally(),
+  sleep = () => Promise.resolve(),
 }: TestRegistryOptions = {}) {
   const { DB, BUCKET, CACHE } = gate === undefined ? bindings : gated(bindings, gate);
   const meter = new Meter();
@@ -62,6 +69,8 @@ export function openTestRegistry({
     }),
     answers: openAnswerCache(caches.default, { ttlSec: answerTtlSec, onFailure }),
     regionMemory: new IsolateMemory(100),
+    pullTally,
+    sleep,
     clock,
     ids: { uuid: () => crypto.randomUUID() },
     settings: { ...DEFAULT_SETTINGS, ...settings },

@@ -46,7 +46,13 @@ export async function getManifest(c: ManifestContext): Promise<Response> {
   if (isUnchanged(c.req.header('If-None-Match'), info.digest)) {
     return c.body(null, 304, conditionalHeaders(headers));
   }
-  return bytes === null ? c.body(null, 200, headers) : c.body(bytes, 200, headers);
+  if (bytes === null) {
+    return c.body(null, 200, headers);
+  }
+  // Asking whether there is something new, by HEAD or with what one has, is no pull.
+  const { repository, by } = pulled;
+  c.var.scope.operations.recordPull({ repository, manifest: info, by });
+  return c.body(bytes, 200, headers);
 }
 
 async function pullReference(

@@ -6,6 +6,7 @@ import type { RepositoryRef } from '../../model/references.ts';
 import { formatRfc3339 } from '../../model/rfc3339.ts';
 import type { EpochMs } from '../../model/time.ts';
 import type { RegistryOperations } from '../../registry/index.ts';
+import type { PulledBy } from '../../registry/pulls/record.ts';
 import type { FoundManifest } from '../../registry/resolve.ts';
 import type { FoundPastTag } from '../../registry/time-travel.ts';
 import { OciError } from './errors.ts';
@@ -16,6 +17,7 @@ import { nameUnknown } from './repositories.ts';
 export interface PulledManifest {
   readonly repository: RepositoryRef;
   readonly manifest: FoundManifest;
+  readonly by: PulledBy;
   /** What is to be said of the tag that it was found by. */
   readonly headers: Readonly<Record<string, string>>;
 }
@@ -61,7 +63,7 @@ async function pullByDigest(
     throw new RegistryError('ManifestNotFound', { digest });
   }
   const { repository, manifest } = resolved;
-  return { repository, manifest, headers: {} };
+  return { repository, manifest, by: { kind: 'digest' }, headers: {} };
 }
 
 async function pullByTag(
@@ -76,7 +78,8 @@ async function pullByTag(
     throw resolved.hasEnded ? tagExpired(tagName) : new RegistryError('TagNotFound', { tagName });
   }
   const { repository, manifest, endsSoonMs } = resolved;
-  return { repository, manifest, headers: warnOfEnd(tagName, endsSoonMs) };
+  const by = { kind: 'tag', tagName } as const;
+  return { repository, manifest, by, headers: warnOfEnd(tagName, endsSoonMs) };
 }
 
 async function pullPastTag(
@@ -93,7 +96,8 @@ async function pullPastTag(
   }
   const { tag, manifest, isPast, endsSoonMs } = found;
   const headers = isPast ? describePast(past, tag) : warnOfEnd(tag.name, endsSoonMs);
-  return { repository, manifest, headers };
+  const by = isPast ? ({ kind: 'past' } as const) : ({ kind: 'tag', tagName: tag.name } as const);
+  return { repository, manifest, by, headers };
 }
 
 /** Which moment was answered, and from when to when the tag pointed to this. */
