@@ -12,7 +12,9 @@ CREATE TABLE namespace (
   -- How long an ended tag stays restorable: 0 s, 1 d, 1 w, 2 w or 4 w.
   removed_tag_expiration_s INTEGER NOT NULL DEFAULT 1209600 CHECK (removed_tag_expiration_s >= 0),
   immutability_epoch INTEGER NOT NULL DEFAULT 0,
-  region_mode TEXT NOT NULL DEFAULT 'off' CHECK (region_mode IN ('off', 'observe', 'enforce'))
+  region_mode TEXT NOT NULL DEFAULT 'off' CHECK (region_mode IN ('off', 'observe', 'enforce')),
+  -- How long a manifest is kept after it was pulled by digest, tagged or not; 0: not for that.
+  held_by_pull_days INTEGER NOT NULL DEFAULT 0 CHECK (held_by_pull_days BETWEEN 0 AND 365)
 ) STRICT;
 
 -- The order of whole names, `namespace/name`, which the catalog lists them in.

@@ -11,6 +11,9 @@ CREATE TABLE manifest (
   subject_digest TEXT,
   artifact_type TEXT,
   created_ms INTEGER NOT NULL,
+  -- When it was last deleted by digest, in a namespace that holds what is pulled: pulls before that
+  -- hold nothing.
+  deleted_ms INTEGER,
   -- The body is here, or in R2 above 1,000,000 bytes. It stands last, so that a read of the other
   -- columns does not touch its pages.
   bytes_key TEXT,

@@ -3,7 +3,11 @@ import type { AuthDeps } from './http/auth/dependencies.ts';
 import { ConfigurationError } from './http/configuration-error.ts';
 import type { RequestScope } from './http/scope.ts';
 import { describeError, log } from './log.ts';
-import { CACHE_WRITES_REMEMBERED_MAX, REGION_SETS_REMEMBERED_MAX } from './model/limits.ts';
+import {
+  CACHE_WRITES_REMEMBERED_MAX,
+  PULL_HOLDS_REMEMBERED_MAX,
+  REGION_SETS_REMEMBERED_MAX,
+} from './model/limits.ts';
 import type { CountryCode } from './model/regions.ts';
 import { type Clock, epochMs } from './model/time.ts';
 import type { RegistryDeps } from './registry/deps.ts';
@@ -27,6 +31,7 @@ const randomIds = { uuid: () => crypto.randomUUID() };
 /** All requests of an isolate share what it remembers. */
 const recentWrites = new IsolateMemory<true>(CACHE_WRITES_REMEMBERED_MAX);
 const pullTally = new PullTally();
+const pullHolds = new IsolateMemory<true>(PULL_HOLDS_REMEMBERED_MAX);
 const regionMemory = new IsolateMemory<readonly CountryCode[]>(REGION_SETS_REMEMBERED_MAX);
 
 /** What authentication needs. Secrets that are missing are told of when they are first needed. */
@@ -84,6 +89,7 @@ function openDeps(
     answers: openAnswerCache(caches.default, { ttlSec: answerTtlSec, onFailure: report }),
     regionMemory,
     pullTally,
+    pullHolds,
     sleep: (ms) => scheduler.wait(ms),
     clock: systemClock,
     ids: randomIds,

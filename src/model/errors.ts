@@ -1,4 +1,4 @@
-import { LABEL_KEY_LENGTH_MAX } from './limits.ts';
+import { HELD_BY_PULL_DAYS_MAX, LABEL_KEY_LENGTH_MAX } from './limits.ts';
 import { formatRfc3339 } from './rfc3339.ts';
 
 /**
@@ -64,6 +64,8 @@ export interface RegistryErrorDetails {
   DuplicatePolicy: { readonly tagPattern: string | null };
   /** No such policy there; `uuid` is null where there are none, as immutability is not enforced. */
   PolicyNotFound: { readonly uuid: string | null };
+  /** The number of days is none that a namespace may hold what is pulled for. */
+  HeldByPullDaysOutOfRange: { readonly days: number };
   /** The text is not a legal key for a label of its source. */
   InvalidLabelKey: { readonly key: string };
   /** The media type is not one that a label's value may have. */
@@ -126,6 +128,8 @@ const MESSAGES: { [Code in RegistryErrorCode]: (detail: RegistryErrorDetails[Cod
     uuid === null
       ? 'there are no immutability policies: immutability is not enforced'
       : `policy ${uuid} not found`,
+  HeldByPullDaysOutOfRange: ({ days }) =>
+    `what was pulled is held for 0 to ${HELD_BY_PULL_DAYS_MAX} whole days, not for ${days}`,
   InvalidLabelKey: () =>
     `a label's key has 1 to ${LABEL_KEY_LENGTH_MAX} lower-case letters, digits, and single dots ` +
     'and dashes between them',

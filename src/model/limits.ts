@@ -184,6 +184,15 @@ export const PULLS_TALLIED_MAX = 500;
 /** How many reports cron takes at a time, and how often: isolates of a day without cron. */
 export const PULL_REPORTS_PER_STEP_MAX = 20;
 export const PULL_REPORT_STEPS_PER_RUN_MAX = 100;
+/** The longest that what was pulled by digest may be held. */
+export const HELD_BY_PULL_DAYS_MAX = 365;
+/** An isolate that had a manifest held sees to it again after so long. */
+export const PULL_HOLD_CHECK_MS = 3_600_000;
+/** A hold is made for so much longer, so that it is written once a day, however often it is due. */
+export const PULL_HOLD_EXTRA_MS = 86_400_000;
+/** So many manifests an isolate remembers to have held; those it forgets cost a look. */
+export const PULL_HOLDS_REMEMBERED_MAX = 10_000;
+
 /** How many repositories are looked at for one that a mount without a source may read. */
 export const BLOB_SOURCES_MAX = 50;
 /** How many tags one push may set; the specification wants ten at least. */

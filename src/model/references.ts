@@ -32,6 +32,8 @@ export interface RepositoryRef {
   readonly isNamespaceEnabled: boolean;
   /** What its namespace does about pulls from the countries that it blocks. */
   readonly regionMode: RegionMode;
+  /** For how many days its namespace keeps what is pulled by digest; 0: not for that. */
+  readonly heldByPullDays: number;
 }
 
 /** Whose tags a policy is about, by row id: those of one repository, or of all in a namespace. */

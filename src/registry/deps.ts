@@ -18,6 +18,8 @@ export interface RegistryDeps {
   readonly regionMemory: IsolateMemory<readonly CountryCode[]>;
   /** How often what was pulled; all requests of an isolate have one. */
   readonly pullTally: PullTally;
+  /** The manifests, by id, that this isolate had held because they were pulled. */
+  readonly pullHolds: IsolateMemory<true>;
   readonly clock: Clock;
   /** Waits so many milliseconds. */
   readonly sleep: (ms: number) => Promise<void>;

@@ -28,6 +28,7 @@ import { createManifestConversion } from './manifests/conversion.ts';
 import { createManifestLookups } from './manifests/lookups.ts';
 import { createManifestWrites, createTaggedPushes } from './manifests/writes.ts';
 import { createNamespaceReads } from './namespaces.ts';
+import { createHeldByPullWrites } from './pulls/held-by-pull.ts';
 import { createPullRecorder } from './pulls/record.ts';
 import { createPullRollUp } from './pulls/roll-up.ts';
 import { createPullStatistics } from './pulls/statistics.ts';
@@ -104,6 +105,7 @@ export function createRegistryOperations(deps: RegistryDeps) {
     ...createRegionRulesWrites(deps),
     ...createPullRecorder(deps),
     ...createPullStatistics(deps),
+    ...createHeldByPullWrites(deps),
     ...createExplanations(deps),
     ...createCollectionPlanner(deps),
     ...createGarbageCollector(deps),

@@ -16,6 +16,7 @@ import {
 } from '../support/content.ts';
 import { costOf, fillTags, lookUp, openWorlds, type Scene } from '../support/costs.ts';
 import { pullByDigest } from '../support/recorded-pulls.ts';
+import { openTestRegistry } from '../support/registry.ts';
 import { pastOf } from '../support/time-travel.ts';
 
 /**
@@ -47,11 +48,26 @@ const resolveByDigest: Scene = async ({ registry, repository, name }) => {
   return ({ operations }) => operations.resolveManifest(name, manifest.digest, { withBytes: true });
 };
 
-/** A pull with what is written down behind its answer. */
-const recordedPull: Scene = async ({ registry, repository }) => {
-  const { manifest } = await pushTagged(registry, repository, { tagName: 'by-digest' });
-  return (counted) => pullByDigest(counted, repository, manifest.digest);
-};
+/** A pull with what goes on behind its answer: the report of it, and what holds the manifest. */
+const recordedPull =
+  ({ heldDays, isHeld = false }: { heldDays: number; isHeld?: boolean }): Scene =>
+  async (world) => {
+    const { registry, repository } = world;
+    await registry.operations.changeHeldByPullDays(repository.namespaceName, heldDays);
+    const { manifest } = await pushTagged(registry, repository, { tagName: 'by-digest' });
+    if (isHeld) {
+      await pullByDigest(openTestRegistry(), repository, manifest.digest);
+    }
+    // As many ended generations on the manifest as the repository has tags.
+    await env.DB.prepare(
+      `INSERT INTO tag (repository_id, name, manifest_id, lifetime_start_ms, lifetime_end_ms,
+        is_current)
+      SELECT ?1, 'old', ?2, 0, 0, 0 FROM tag WHERE repository_id = ?1`,
+    )
+      .bind(repository.id, manifest.id)
+      .run();
+    return (counted) => pullByDigest(counted, repository, manifest.digest);
+  };
 
 /**
  * What a tag pointed to in the past, among as many generations of its name as the repository has
@@ -213,6 +229,13 @@ const perChunks = (chunks: number): Budget => ({
   r2Writes: 2 + 2 * chunks,
 });
 
+/** A pull in one round trip that writes nothing, and what is done behind its answer. */
+const behind = (roundTrips: number, rowsRead: number, rowsWritten: number): Budget => ({
+  roundTrips: 1 + roundTrips,
+  rowsRead: 8 + rowsRead,
+  rowsWritten,
+});
+
 const BUDGETS: readonly (readonly [string, Scene, Budget])[] = [
   ['GET manifest by tag', pullByTag(true), { roundTrips: 1, rowsRead: 8, rowsWritten: 0 }],
   ['HEAD manifest by tag', pullByTag(false), { roundTrips: 1, rowsRead: 8, rowsWritten: 0 }],
@@ -235,7 +258,13 @@ const BUDGETS: readonly (readonly [string, Scene, Budget])[] = [
     listReferrers(10),
     { roundTrips: 1, rowsRead: 4 + 2 * 10, rowsWritten: 0 },
   ],
-  ['GET by digest, and its report', recordedPull, { roundTrips: 2, rowsRead: 16, rowsWritten: 1 }],
+  ['GET by digest, and its report', recordedPull({ heldDays: 0 }), behind(1, 8, 1)],
+  ['GET by digest that is held by it', recordedPull({ heldDays: 7 }), behind(2, 32, 9)],
+  [
+    'GET by digest that is held already',
+    recordedPull({ heldDays: 7, isHeld: true }),
+    behind(2, 16, 1),
+  ],
   ['GET blob', pullBlob, { roundTrips: 1, rowsRead: 6, rowsWritten: 0, r2Reads: 1 }],
   [
     'GET manifest by digest, warm',

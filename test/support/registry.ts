@@ -70,6 +70,7 @@ export function openTestRegistry({
     answers: openAnswerCache(caches.default, { ttlSec: answerTtlSec, onFailure }),
     regionMemory: new IsolateMemory(100),
     pullTally,
+    pullHolds: new IsolateMemory(100),
     sleep,
     clock,
     ids: { uuid: () => crypto.randomUUID() },

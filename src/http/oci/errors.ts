@@ -103,6 +103,7 @@ export function toOciError(error: AnyRegistryError): OciError {
     // No endpoint of the distribution-spec asks for what these refuse.
     case 'DuplicatePolicy':
     case 'ExpirationOutOfRange':
+    case 'HeldByPullDaysOutOfRange':
     case 'ImmutableLabel':
     case 'InvalidFilter':
     case 'InvalidLabelKey':

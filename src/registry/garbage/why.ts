@@ -11,6 +11,7 @@ import type { TagName } from '../../model/names.ts';
 import type { RepositoryRef } from '../../model/references.ts';
 import { addSeconds, type EpochMs } from '../../model/time.ts';
 import { Batch } from '../../storage/d1/batch.ts';
+import { isPullHoldName } from '../../storage/d1/pull-holds.ts';
 import {
   lastRemovalOfBlobStatement,
   type Removal,
@@ -41,7 +42,9 @@ export type KeptReason =
   | { kind: 'time_machine'; tagName: TagName; endsMs: EpochMs; untilMs: EpochMs | null }
   /** An ended generation that is immutable, while such may not go. */
   | { kind: 'locked_tag'; tagName: TagName; endsMs: EpochMs; untilMs: null }
-  /** What a push or a pull by digest left; the window applies to it too. */
+  /** It was pulled by digest where that holds for a while; the window applies to it too. */
+  | { kind: 'pulled'; endsMs: EpochMs; untilMs: EpochMs | null }
+  /** What a push by digest or a pull of the past left; the window applies to it too. */
   | { kind: 'temporary_tag'; endsMs: EpochMs; untilMs: EpochMs | null }
   /** A referrer that was pushed by digest: it stays until it is deleted by digest. */
   | { kind: 'pin'; untilMs: null }
@@ -224,7 +227,7 @@ function reasonOfTag(row: HoldingTagRow, world: World): KeptReason {
   if (row.isHidden === 1) {
     return endsMs === null
       ? { kind: 'pin', untilMs: null }
-      : { kind: 'temporary_tag', endsMs, untilMs };
+      : { kind: isPullHoldName(tagName) ? 'pulled' : 'temporary_tag', endsMs, untilMs };
   }
   if (endsMs === null || (row.isCurrent === 1 && endsMs > world.nowMs)) {
     return { kind: 'tag', tagName, endsMs, untilMs };

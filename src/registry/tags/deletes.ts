@@ -10,6 +10,7 @@ import { Batch } from '../../storage/d1/batch.ts';
 import { type AssertionCode, AssertionFailed } from '../../storage/d1/errors.ts';
 import { lowerEndHintStatement } from '../../storage/d1/gc-hints.ts';
 import { manifestIsAvailableStatement } from '../../storage/d1/manifests.ts';
+import { markManifestDeletedStatement } from '../../storage/d1/pull-holds.ts';
 import {
   cascadeOnDeleteStatement,
   cascadeOnManifestDeleteStatement,
@@ -126,6 +127,7 @@ async function endTagsOnce(
   batch.add(raiseTagsGenerationOnManifestDeleteStatement({ ...rows, repositoryId }));
   const ending = batch.add(endTagsOfManifestStatement(rows));
   batch.add(lowerEndHintStatement({ repositoryId, atMs: nowMs }));
+  batch.add(markManifestDeletedStatement(rows));
   const ended = answerLost ? batch.add(tagsEndedAtStatement(rows)) : ending;
   const held = batch.add(manifestIsAvailableStatement(rows));
   try {

@@ -2,10 +2,12 @@ import { type Placeholder, type SQL, sql } from 'drizzle-orm';
 
 import type { RepositoryRef } from '../../model/references.ts';
 import { precedingStatementWrote } from './conditions.ts';
+import { pullHoldEnd } from './pull-holds.ts';
 import type { RepositoryNameValues } from './repositories.ts';
 import { type RepositoryRow, repositoryColumns, toRepositoryRef } from './rows.ts';
 import { uploadedBlob } from './schema/blobs.ts';
 import { repositoryGc } from './schema/garbage.ts';
+import { manifest } from './schema/manifests.ts';
 import { namespace, repository } from './schema/repositories.ts';
 import { tag } from './schema/tags.ts';
 import { defineStatement, type Parameters } from './statement.ts';
@@ -73,6 +75,20 @@ export const lowerHintToEndsOfManifestStatement = defineStatement<{
     repository: repositoryById(p),
     atMs: sql`(SELECT min(t.lifetime_end_ms) FROM ${tag} t
       WHERE t.manifest_id = ${p.manifestId} AND t.is_current = 1 AND t.hidden = 0)`,
+    condition: precedingStatementWrote,
+  }),
+);
+
+/** After a manifest that was pulled then was held: the end that a new hold of it has. */
+export const lowerHintToPullHoldStatement = defineStatement<{
+  manifestId: number;
+  pulledMs: number;
+}>((p) =>
+  lower('earliest_end_ms', {
+    repository: sql`${manifest} m CROSS JOIN ${repository} r
+      ON m.id = ${p.manifestId} AND r.id = m.repository_id
+      CROSS JOIN ${namespace} n ON n.id = r.namespace_id`,
+    atMs: pullHoldEnd(p.pulledMs),
     condition: precedingStatementWrote,
   }),
 );

@@ -24,7 +24,7 @@ export const repositoryColumns: SQL = sql.raw(`
   r.id AS repositoryId, r.namespace_id AS namespaceId, n.name AS namespaceName,
   r.name AS repositoryName, r.kind AS repositoryKind, r.visibility AS visibility,
   r.state AS repositoryState, n.enabled AS namespaceEnabled,
-  n.region_mode AS regionMode`);
+  n.region_mode AS regionMode, n.held_by_pull_days AS heldByPullDays`);
 
 export interface RepositoryRow {
   repositoryId: number;
@@ -36,6 +36,7 @@ export interface RepositoryRow {
   repositoryState: number;
   namespaceEnabled: number;
   regionMode: string;
+  heldByPullDays: number;
 }
 
 export function toRepositoryRef(row: RepositoryRow): RepositoryRef {
@@ -49,6 +50,7 @@ export function toRepositoryRef(row: RepositoryRow): RepositoryRef {
     state: row.repositoryState as RepositoryState,
     isNamespaceEnabled: row.namespaceEnabled === 1,
     regionMode: row.regionMode as RegionMode,
+    heldByPullDays: row.heldByPullDays,
   };
 }
 

@@ -7,8 +7,9 @@ import { env } from 'cloudflare:workers';
 import { describe, it } from 'vitest';
 
 import worker from '../../../src/index.ts';
+import { DAY_MS } from '../../support/clock.ts';
 import { aName, pushImage, requestOf } from '../../support/http.ts';
-import { select } from '../../support/stage.ts';
+import { execute, select } from '../../support/stage.ts';
 
 /** The Worker of this file counts pulls, and writes them down at the next second. */
 const COUNTING = { ...env, PULL_REPORT_INTERVAL_SEC: '1' };
@@ -70,5 +71,29 @@ describe('pulls of manifests', () => {
     await tick('*/15 * * * *');
     expect(await counts()).toEqual([[{ name: 'v1', n: 2 }], [{ n: 4 }]]);
     expect(await select('SELECT * FROM pull_report')).toEqual([]);
+  });
+
+  it('by digest keep what they pulled, where the namespace says so; HEAD does not', async ({
+    expect,
+  }) => {
+    const name = aName();
+    const path = `/v2/${name}/manifests`;
+    const pulled = await pushImage(name, 'v1');
+    const looked = await pushImage(name, 'v2');
+    await execute('UPDATE namespace SET held_by_pull_days = 7, removed_tag_expiration_s = 0');
+    await execute('UPDATE repository_gc SET policy_s = 0');
+    await sendAll(['GET', `${path}/${pulled.digest}`], ['HEAD', `${path}/${looked.digest}`]);
+    const holds = await select("SELECT * FROM tag WHERE name LIKE '$temp-pulled-%'");
+    expect(holds).toHaveLength(1);
+    expect(Number(holds[0]?.['lifetime_end_ms'])).toBeGreaterThan(Date.now() + 7 * DAY_MS);
+    await pushImage(name, 'v1');
+    await pushImage(name, 'v2');
+    await tick('* * * * *');
+    expect(
+      await sendAll(['GET', `${path}/${pulled.digest}`], ['GET', `${path}/${looked.digest}`]),
+    ).toEqual([200, 404]);
+    expect(await select('SELECT 1 FROM manifest WHERE digest = ?', looked.digest)).toEqual([]);
+    expect(await sendAll(['DELETE', `${path}/${pulled.digest}`])).toEqual([202]);
+    expect(await sendAll(['GET', `${path}/${pulled.digest}`])).toEqual([404]);
   });
 });

@@ -13,6 +13,7 @@ export const manifest = sqliteTable('manifest', {
   subjectDigest: text('subject_digest'),
   artifactType: text('artifact_type'),
   createdMs: integer('created_ms').notNull(),
+  deletedMs: integer('deleted_ms'),
   bytesKey: text('bytes_key'),
   bytes: text('bytes'),
 });

@@ -11,6 +11,7 @@ export const namespace = sqliteTable('namespace', {
   removedTagExpirationS: integer('removed_tag_expiration_s').notNull().default(1209600),
   immutabilityEpoch: integer('immutability_epoch').notNull().default(0),
   regionMode: text('region_mode').notNull().default('off'),
+  heldByPullDays: integer('held_by_pull_days').notNull().default(0),
 });
 
 export const repository = sqliteTable('repository', {
