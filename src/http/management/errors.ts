@@ -83,6 +83,7 @@ function typeOf(error: AnyRegistryError): ManagementErrorType {
     case 'DigestMismatch':
     case 'DuplicatePolicy':
     case 'ExpirationOutOfRange':
+    case 'HeldByPullDaysOutOfRange':
     case 'ImmutableLabel':
     case 'InvalidFilter':
     case 'InvalidLabelKey':

@@ -19,6 +19,7 @@ const reasonView = z
       'tag',
       'time_machine',
       'locked_tag',
+      'pulled',
       'temporary_tag',
       'pin',
       'index',
