@@ -79,15 +79,6 @@ CREATE TABLE gc_lease (
   expires_ms INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
-CREATE TABLE quota_repository_size (
-  repository_id INTEGER PRIMARY KEY REFERENCES repository (id),
-  size_bytes INTEGER NOT NULL
-) STRICT;
-CREATE TABLE quota_namespace_size (
-  namespace_id INTEGER PRIMARY KEY REFERENCES namespace (id),
-  size_bytes INTEGER NOT NULL
-) STRICT;
-
 -- Always empty. A batch that inserts a code here violates the constraint of that name, which
 -- rolls the whole batch back and tells the caller why.
 CREATE TABLE batch_assert (

@@ -1,4 +1,6 @@
 import { HELD_BY_PULL_DAYS_MAX, LABEL_KEY_LENGTH_MAX } from './limits.ts';
+import { LABEL_KEY_LENGTH_MAX } from './limits.ts';
+import { percentOf, type Quota } from './quota.ts';
 import { formatRfc3339 } from './rfc3339.ts';
 
 /**
@@ -54,6 +56,17 @@ export interface RegistryErrorDetails {
   UploadRange: { readonly uploadId: string; readonly expectedOffset: number };
   /** The blob would be larger than the registry takes; the upload was cancelled. */
   BlobTooLarge: { readonly uploadedBytes: number; readonly maxBytes: number };
+  /**
+   * The namespace would hold more than its quota lets pushes leave; an upload was cancelled.
+   * `addedBytes` is what the push, or the open uploads of the repository, would add.
+   */
+  QuotaExceeded: {
+    readonly namespaceName: string;
+    readonly quota: Quota & { readonly rejectPercent: number };
+    readonly addedBytes: number;
+  };
+  /** The limits are none that a quota can have. */
+  InvalidQuota: { readonly reason: string };
   /** A body ended before, or went on after, its announced length; `actualBytes` if counted. */
   BodyLength: { readonly expectedBytes: number; readonly actualBytes: number | null };
   /** A manifest of the repository holds the blob; null: for as long as that manifest is alive. */
@@ -114,6 +127,10 @@ const MESSAGES: { [Code in RegistryErrorCode]: (detail: RegistryErrorDetails[Cod
     `the next byte of upload ${uploadId} is byte ${expectedOffset}`,
   BlobTooLarge: ({ uploadedBytes, maxBytes }) =>
     `a blob may have at most ${maxBytes} bytes, this one has at least ${uploadedBytes}`,
+  QuotaExceeded: ({ namespaceName, quota, addedBytes }) =>
+    `namespace '${namespaceName}' may hold ${percentOf(quota.limitBytes, quota.rejectPercent)} ` +
+    `bytes; it holds ${quota.usedBytes}, and this would add ${addedBytes}`,
+  InvalidQuota: ({ reason }) => `quota invalid: ${reason}`,
   BodyLength: ({ expectedBytes, actualBytes }) =>
     actualBytes === null
       ? `the body does not have the ${expectedBytes} bytes that were announced`

@@ -26,12 +26,13 @@ import { createLayerReads } from './layers.ts';
 import { createLegacyImageReads } from './legacy-images.ts';
 import { createManifestConversion } from './manifests/conversion.ts';
 import { createManifestLookups } from './manifests/lookups.ts';
-import { createManifestWrites, createTaggedPushes } from './manifests/writes.ts';
+import { createManifestPushes, createManifestWrites } from './manifests/writes.ts';
 import { createNamespaceReads } from './namespaces.ts';
 import { createHeldByPullWrites } from './pulls/held-by-pull.ts';
 import { createPullRecorder } from './pulls/record.ts';
 import { createPullRollUp } from './pulls/roll-up.ts';
 import { createPullStatistics } from './pulls/statistics.ts';
+import { createQuotas } from './quota.ts';
 import { createReferrers } from './referrers.ts';
 import { createCachedRegions, createRegionRulesWrites } from './regions.ts';
 import {
@@ -90,7 +91,7 @@ export function createRegistryOperations(deps: RegistryDeps) {
     ...pullPath,
     ...keepAnswersByDigest(pullPath, deps),
     ...createTimeTravel(deps),
-    ...createTaggedPushes(deps),
+    ...createManifestPushes(deps),
     ...createManifestLocks(deps),
     ...createReferrers(deps),
     ...createRepositoryProvisioning(deps),
@@ -106,6 +107,7 @@ export function createRegistryOperations(deps: RegistryDeps) {
     ...createPullRecorder(deps),
     ...createPullStatistics(deps),
     ...createHeldByPullWrites(deps),
+    ...createQuotas(deps),
     ...createExplanations(deps),
     ...createCollectionPlanner(deps),
     ...createGarbageCollector(deps),

@@ -257,8 +257,8 @@ export interface ManifestWrites {
   /**
    * Stores a manifest, its links and labels, and moves the tag to it, all or nothing. `created`
    * says whether this call stored it; a known manifest gets a new generation of the tag only.
-   * Errors: TagNameInvalid (r), ManifestInvalid (r), BlobUnknown (r), TagImmutable (r),
-   * RetargetFailed (r), Conflict.
+   * Errors: TagNameInvalid (r), ManifestInvalid (r), BlobUnknown (r), QuotaExceeded (r),
+   * TagImmutable (r), RetargetFailed (r), Conflict.
    */
   createManifestAndRetargetTag(
     repository: RepositoryRef,
@@ -268,8 +268,8 @@ export interface ManifestWrites {
   ): Promise<{ readonly manifest: Manifest; readonly tag: Tag; readonly created: boolean } | null>;
   /**
    * Stores a manifest held by a temporary tag of so many seconds (1 or more); one that has a
-   * subject is held for good. Errors: ManifestInvalid (r), BlobUnknown (r), RetargetFailed (r),
-   * Conflict.
+   * subject is held for good. Errors: ManifestInvalid (r), BlobUnknown (r), QuotaExceeded (r),
+   * RetargetFailed (r), Conflict.
    */
   createManifestWithTempTag(
     repository: RepositoryRef,

@@ -208,6 +208,44 @@ async function hintsAreLowerBounds(): Promise<readonly string[]> {
   );
 }
 
+/**
+ * Where there is a quota, the sizes of the namespace and of its repositories are those of their
+ * distinct blobs; where there is none nobody counts.
+ */
+export async function quotaSizesAreExact(): Promise<readonly string[]> {
+  const held = `SELECT DISTINCT r.namespace_id, r.id AS repository_id, b.id AS blob_id, b.size_bytes
+    FROM repository r JOIN manifest m ON m.repository_id = r.id
+    JOIN manifest_blob l ON l.manifest_id = m.id JOIN blob b ON b.id = l.blob_id
+    WHERE b.digest <> '${EMPTY_BLOB_DIGEST}'`;
+  return [
+    ...describe(
+      'quota: namespace miscounted',
+      await rows(`SELECT * FROM (SELECT q.namespace_id, s.size_bytes AS counted,
+          (SELECT coalesce(sum(size_bytes), 0) FROM (SELECT DISTINCT blob_id, size_bytes
+            FROM (${held}) h WHERE h.namespace_id = q.namespace_id)) AS held
+          FROM namespace_quota q LEFT JOIN quota_namespace_size s
+            ON s.namespace_id = q.namespace_id)
+        WHERE counted IS NOT held`),
+    ),
+    ...describe(
+      'quota: repository miscounted',
+      await rows(`SELECT * FROM (SELECT r.id, coalesce(s.size_bytes, 0) AS counted,
+          (SELECT coalesce(sum(size_bytes), 0) FROM (${held}) h WHERE h.repository_id = r.id) AS held
+          FROM namespace_quota q JOIN repository r ON r.namespace_id = q.namespace_id
+            LEFT JOIN quota_repository_size s ON s.repository_id = r.id)
+        WHERE counted <> held`),
+    ),
+    ...describe(
+      'quota: counted without one',
+      await rows(`SELECT n.id, n.name FROM namespace n
+        WHERE NOT EXISTS (SELECT 1 FROM namespace_quota q WHERE q.namespace_id = n.id)
+          AND (EXISTS (SELECT 1 FROM quota_namespace_size s WHERE s.namespace_id = n.id)
+            OR EXISTS (SELECT 1 FROM quota_repository_size s JOIN repository r
+              ON r.id = s.repository_id WHERE r.namespace_id = n.id))`),
+    ),
+  ];
+}
+
 /** What a test did on purpose that is a violation otherwise. */
 interface Allowed {
   /** Ids of the rows that were taken out of the time machine. */
@@ -232,6 +270,7 @@ export async function findViolations(allowed: Allowed = {}): Promise<readonly st
     objectsAreOwned,
     uploadCounts,
     hintsAreLowerBounds,
+    quotaSizesAreExact,
   ];
   return (await Promise.all(checks.map((check) => check(allowed)))).flat();
 }

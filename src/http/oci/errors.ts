@@ -94,6 +94,8 @@ export function toOciError(error: AnyRegistryError): OciError {
         message,
         detail: { maxBytes: error.detail.maxBytes },
       });
+    case 'QuotaExceeded':
+      return quotaExceeded(message, error.detail);
     case 'BodyLength':
       return new OciError(400, { code: 'SIZE_INVALID', message });
     case 'BlobInUse':
@@ -109,6 +111,7 @@ export function toOciError(error: AnyRegistryError): OciError {
     case 'InvalidLabelKey':
     case 'InvalidMediaType':
     case 'InvalidPolicy':
+    case 'InvalidQuota':
     case 'NotAnImageManifest':
     case 'PolicyNotFound':
     case 'TagHasExpiration':
@@ -140,6 +143,17 @@ function blobInUse(
       manifest: manifestDigest,
       restorableUntil: restorableUntilMs === null ? null : formatRfc3339(restorableUntilMs),
     },
+  });
+}
+
+function quotaExceeded(
+  message: string,
+  { quota, addedBytes }: RegistryErrorDetails['QuotaExceeded'],
+): OciError {
+  const { limitBytes, rejectPercent, usedBytes } = quota;
+  return denied(403, {
+    message,
+    detail: { reason: 'QUOTA_EXCEEDED', limitBytes, rejectPercent, usedBytes, addedBytes },
   });
 }
 

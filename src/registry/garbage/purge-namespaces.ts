@@ -11,6 +11,7 @@ import {
   deleteNamespacePoliciesStatement,
   deleteNamespaceQuotaStatement,
   deleteNamespaceRestrictionsStatement,
+  deleteNamespaceSizeStatement,
   deleteNamespaceStatement,
 } from '../../storage/d1/purge.ts';
 import { markRepositoriesOf } from '../deletions.ts';
@@ -74,6 +75,7 @@ async function removeNamespace(namespaceId: number, { deps, budget }: Run): Prom
       batch.add(deleteNamespacePoliciesStatement(some)),
       batch.add(deleteNamespaceRestrictionsStatement(some)),
     ];
+    batch.add(deleteNamespaceSizeStatement({ namespaceId }));
     batch.add(deleteNamespaceQuotaStatement({ namespaceId }));
     batch.add(deleteNamespaceMarkerStatement({ namespaceId }));
     const gone = batch.add(deleteNamespaceStatement({ namespaceId }));

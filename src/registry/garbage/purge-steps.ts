@@ -20,6 +20,8 @@ import {
   enqueueBlobsOfPurgedStatement,
   recordPurgedManifestsStatement,
   recordPurgedTagsStatement,
+  subtractPurgedFromNamespacesStatement,
+  subtractPurgedFromRepositoriesStatement,
 } from '../../storage/d1/purge.ts';
 import { type Run, send, type Step } from './steps.ts';
 
@@ -45,6 +47,8 @@ export async function purgeManifests(
   batch.add(deleteLinksToPurgedStatement(first));
   batch.add(enqueueBlobsOfPurgedStatement(first));
   batch.add(buryPurgedBodiesStatement({ ...first, nowMs, dueMs: nowMs + TOMBSTONE_GRACE_MS }));
+  batch.add(subtractPurgedFromRepositoriesStatement(first));
+  batch.add(subtractPurgedFromNamespacesStatement(first));
   batch.add(recordPurgedManifestsStatement({ ...first, nowMs }));
   const manifests = batch.add(deletePurgedManifestsStatement(first));
   if (!budget.takeStatements(batch.size)) {

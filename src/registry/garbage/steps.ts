@@ -25,6 +25,8 @@ import {
   manifestCandidatesStatement,
   raiseContentEpochsStatement,
   recordGarbageManifestsStatement,
+  subtractGarbageFromNamespacesStatement,
+  subtractGarbageFromRepositoriesStatement,
 } from '../../storage/d1/collect-manifests.ts';
 import {
   deleteEndedTagsStatement,
@@ -127,6 +129,8 @@ export async function collectManifests(
   batch.add(enqueueSubjectsStatement({ manifestIds }));
   batch.add(enqueueBlobsOfManifestsStatement({ manifestIds }));
   batch.add(buryBodiesStatement({ manifestIds, nowMs, dueMs: nowMs + TOMBSTONE_GRACE_MS }));
+  batch.add(subtractGarbageFromRepositoriesStatement({ manifestIds }));
+  batch.add(subtractGarbageFromNamespacesStatement({ manifestIds }));
   batch.add(raiseContentEpochsStatement({ manifestIds }));
   batch.add(recordGarbageManifestsStatement({ manifestIds, nowMs }));
   return send(batch, batch.add(deleteGarbageManifestsStatement({ manifestIds })), run);

@@ -9,6 +9,7 @@ import {
   childrenStatement,
   manifestInfoByDigestStatement,
 } from '../../storage/d1/manifests.ts';
+import { type PushQuota, pushQuotaStatement } from '../../storage/d1/quota.ts';
 import { addRetargetReads, type RetargetContext } from '../tags/retarget-context.ts';
 
 /** What a push of a manifest is decided by, as the primary had it in one round trip. */
@@ -19,6 +20,8 @@ export interface PushContext extends RetargetContext {
   readonly blobs: ReadonlyMap<string, Blob>;
   /** Those of the manifest's children that the repository has, by digest. */
   readonly children: ReadonlyMap<string, ChildOnPush>;
+  /** The quota that the push comes under; null: its namespace has none. */
+  readonly quota: PushQuota | null;
   /** JSON list of all the local blobs' digests. */
   readonly blobDigests: string;
 }
@@ -43,12 +46,14 @@ export async function readPushContext(
   const existing = batch.add(manifestInfoByDigestStatement({ repositoryId, digest }));
   const blobs = batch.add(visibleBlobsStatement({ repositoryId, blobDigests }));
   const children = batch.add(childrenStatement({ repositoryId, childDigests }));
+  const quota = batch.add(pushQuotaStatement({ repositoryId, blobDigests }));
   const results = await batch.run(database.primary);
   return {
     ...retarget(results),
     existing: results.firstOf(existing),
     blobs: new Map(results.rowsOf(blobs).map((blob) => [blob.digest, blob])),
     children: new Map(results.rowsOf(children).map((child) => [child.digest, child])),
+    quota: results.firstOf(quota),
     blobDigests,
   };
 }

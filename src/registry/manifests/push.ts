@@ -7,6 +7,7 @@ import {
 import type { ParsedManifest } from '../../image/parsed-manifest.ts';
 import type { Tag } from '../../model/datatypes.ts';
 import { EMPTY_BLOB_DIGEST } from '../../model/empty-blob.ts';
+import type { Quota } from '../../model/quota.ts';
 import type { ManifestInfo, RepositoryRef } from '../../model/references.ts';
 import type { EpochMs } from '../../model/time.ts';
 import { assertManifestPresentStatement } from '../../storage/d1/assertions.ts';
@@ -15,6 +16,7 @@ import { type ActingLabels, manifestInfoByDigestStatement } from '../../storage/
 import { newestGenerationsStatement } from '../../storage/d1/tags.ts';
 import { ensureEmptyBlob } from '../blobs.ts';
 import type { RegistryDeps } from '../deps.ts';
+import { quotaToWarnOf, requireRoom } from '../quota.ts';
 import { retryWrite } from '../retry-write.ts';
 import { generationTraits } from '../tags/lifetime.ts';
 import { findGenerationsMade, liveScope } from '../tags/retarget-context.ts';
@@ -45,6 +47,8 @@ export interface Pushed {
   /** The new generations, in the order of the names; none for a push by digest alone. */
   readonly tags: readonly Tag[];
   readonly created: boolean;
+  /** The namespace's quota with this push, if it is above its warning. */
+  readonly quotaToWarnOf: Quota | null;
 }
 
 /**
@@ -80,7 +84,14 @@ function findEarlierAttempt(
   }
   const { tagNames } = hold;
   const tags = findGenerationsMade({ tagNames, digest, reversion: false }, { context, before });
-  return tags && { manifest: context.existing, tags, created: before.existing === null };
+  return (
+    tags && {
+      manifest: context.existing,
+      tags,
+      created: before.existing === null,
+      quotaToWarnOf: quotaToWarnOf(context.quota),
+    }
+  );
 }
 
 interface Grounds {
@@ -122,7 +133,17 @@ async function attempt(push: Push, { context, deps }: Grounds): Promise<Pushed> 
   if (manifest === null || tags.length !== tagNames.length) {
     throw new Error(`the batch that stored manifest ${parsed.digest} does not show it`);
   }
-  return { manifest, tags, created: inserted !== null && results.firstOf(inserted) !== null };
+  return {
+    manifest,
+    tags,
+    created: inserted !== null && results.firstOf(inserted) !== null,
+    quotaToWarnOf: quotaToWarnOf(withPushed(context)),
+  };
+}
+
+/** The quota as the push leaves it; a manifest that was there before adds nothing. */
+function withPushed({ quota }: PushContext): Quota | null {
+  return quota && { ...quota, usedBytes: quota.usedBytes + quota.addedBytes };
 }
 
 /** Validates a manifest that is not stored yet, and writes ahead what its row cannot hold. */
@@ -132,6 +153,10 @@ async function prepare(
 ): Promise<NewManifest> {
   const known = await withEmptyBlob(parsed, { context, deps });
   const config = await validateNewManifest(parsed, known, deps);
+  if (known.quota !== null) {
+    const { quota } = known;
+    requireRoom(repository.namespaceName, { quota, addedBytes: quota.addedBytes });
+  }
   return {
     repositoryId: repository.id,
     parsed,

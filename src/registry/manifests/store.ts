@@ -4,6 +4,8 @@ import {
   assertBlobsVisibleStatement,
   assertBodyTombstoneStatement,
   assertChildrenPresentStatement,
+  assertNoQuotaStatement,
+  assertWithinQuotaStatement,
 } from '../../storage/d1/assertions.ts';
 import type { Batch, BatchSlot } from '../../storage/d1/batch.ts';
 import { jsonLists } from '../../storage/d1/json-lists.ts';
@@ -14,6 +16,10 @@ import {
   insertManifestStatement,
   linkWaitingParentsStatement,
 } from '../../storage/d1/manifests.ts';
+import {
+  addToNamespaceSizeStatement,
+  addToRepositorySizeStatement,
+} from '../../storage/d1/quota.ts';
 import { withdrawTombstoneStatement } from '../../storage/d1/tombstones.ts';
 import type { Ids } from '../deps.ts';
 import type { PushContext } from './push-context.ts';
@@ -38,6 +44,9 @@ export function addNewManifestAssertions(
   if (parsed.kind === 'image') {
     const { blobDigests } = context;
     batch.add(assertBlobsVisibleStatement({ repositoryId, digest, blobDigests }));
+    if (context.quota === null) {
+      batch.add(assertNoQuotaStatement({ repositoryId }));
+    }
   } else {
     const childDigests = JSON.stringify([...context.children.keys()]);
     batch.add(assertChildrenPresentStatement({ repositoryId, digest, childDigests }));
@@ -77,6 +86,11 @@ export function addNewManifest(
   }
   if (isImage) {
     const { blobDigests } = context;
+    if (context.quota !== null) {
+      batch.add(addToRepositorySizeStatement({ repositoryId, blobDigests }));
+      batch.add(addToNamespaceSizeStatement({ repositoryId, blobDigests }));
+      batch.add(assertWithinQuotaStatement({ repositoryId }));
+    }
     batch.add(insertBlobLinksStatement({ repositoryId, digest, blobDigests }));
   } else {
     const { childDigests } = context;

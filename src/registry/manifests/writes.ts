@@ -2,19 +2,21 @@ import type { ParsedManifest } from '../../image/parsed-manifest.ts';
 import type { Manifest, Tag } from '../../model/datatypes.ts';
 import { RegistryError, type RegistryErrorCode } from '../../model/errors.ts';
 import { parseTagName } from '../../model/names.ts';
+import type { Quota } from '../../model/quota.ts';
 import type { RepositoryRef } from '../../model/references.ts';
 import { addSeconds } from '../../model/time.ts';
 import { withBytes } from '../../storage/d1/rows.ts';
 import type { RegistryDeps } from '../deps.ts';
 import type { ManifestWrites } from '../interface.ts';
 import { nullUnless } from '../null-unless.ts';
-import { pushManifest } from './push.ts';
+import { type Pushed, pushManifest } from './push.ts';
 
 /** The refusals that a caller may have as `null` instead. */
 const EXPECTED: ReadonlySet<RegistryErrorCode> = new Set<RegistryErrorCode>([
   'TagNameInvalid',
   'ManifestInvalid',
   'BlobUnknown',
+  'QuotaExceeded',
   'TagImmutable',
   'RetargetFailed',
 ]);
@@ -41,19 +43,21 @@ export function createManifestWrites(deps: RegistryDeps): ManifestWrites {
         throw new RangeError('a temporary tag lives for one second at least');
       }
       return nullUnless(options.raiseOnError, EXPECTED, async () => {
-        const nowMs = deps.clock.nowMs();
-        // A referrer is reached through its subject, not through a tag, so nothing ends it.
-        const endMs = parsed.subject === null ? addSeconds(nowMs, expirationSec) : null;
-        const hold = { kind: 'temporary', endMs } as const;
-        const { manifest } = await pushManifest({ repository, parsed, hold, nowMs }, deps);
+        const { manifest } = await pushByDigest(repository, parsed, { expirationSec, deps });
         return withBytes(manifest, parsed.bytes);
       });
     },
   };
 }
 
-/** Stores manifests under several names at once. */
-export interface TaggedPushes {
+/** What a client's push is answered from. */
+interface Stored {
+  /** The quota of the namespace with this push, if that is above its warning; else null. */
+  readonly quotaToWarnOf: Quota | null;
+}
+
+/** Stores manifests as clients push them. */
+export interface ManifestPushes {
   /**
    * Stores a manifest and moves every one of these tags to it, all or nothing.
    * Errors: those of `createManifestAndRetargetTag`.
@@ -62,27 +66,49 @@ export interface TaggedPushes {
     repository: RepositoryRef,
     manifest: ParsedManifest,
     tagNames: readonly string[],
-  ): Promise<{ readonly manifest: Manifest; readonly tags: readonly Tag[] }>;
+  ): Promise<Stored & { readonly manifest: Manifest; readonly tags: readonly Tag[] }>;
+  /**
+   * Stores a manifest that no tag names: what `createManifestWithTempTag` does.
+   * Errors: those of that.
+   */
+  createManifestByDigest(
+    repository: RepositoryRef,
+    manifest: ParsedManifest,
+    expirationSec: number,
+  ): Promise<Stored>;
 }
 
-export function createTaggedPushes(deps: RegistryDeps): TaggedPushes {
+export function createManifestPushes(deps: RegistryDeps): ManifestPushes {
   return {
     createManifestAndRetargetTags: (repository, parsed, tagNames) =>
       pushTagged(repository, parsed, { tagNames: [...new Set(tagNames)], deps }),
+    createManifestByDigest: (repository, parsed, expirationSec) =>
+      pushByDigest(repository, parsed, { expirationSec, deps }),
   };
+}
+
+async function pushByDigest(
+  repository: RepositoryRef,
+  parsed: ParsedManifest,
+  { expirationSec, deps }: { expirationSec: number; deps: RegistryDeps },
+): Promise<Pushed> {
+  const nowMs = deps.clock.nowMs();
+  // A referrer is reached through its subject, not through a tag, so nothing ends it.
+  const endMs = parsed.subject === null ? addSeconds(nowMs, expirationSec) : null;
+  return pushManifest({ repository, parsed, hold: { kind: 'temporary', endMs }, nowMs }, deps);
 }
 
 async function pushTagged(
   repository: RepositoryRef,
   parsed: ParsedManifest,
   { tagNames, deps }: { tagNames: readonly string[]; deps: RegistryDeps },
-): Promise<{ manifest: Manifest; tags: readonly Tag[]; created: boolean }> {
+): Promise<Pushed & { manifest: Manifest }> {
   const illegal = tagNames.find((tagName) => parseTagName(tagName) === null);
   if (illegal !== undefined) {
     throw new RegistryError('TagNameInvalid', { tagName: illegal });
   }
   const nowMs = deps.clock.nowMs();
   const hold = { kind: 'tags', tagNames } as const;
-  const { manifest, tags, created } = await pushManifest({ repository, parsed, hold, nowMs }, deps);
-  return { manifest: withBytes(manifest, parsed.bytes), tags, created };
+  const pushed = await pushManifest({ repository, parsed, hold, nowMs }, deps);
+  return { ...pushed, manifest: withBytes(pushed.manifest, parsed.bytes) };
 }

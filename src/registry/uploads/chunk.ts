@@ -1,5 +1,6 @@
 import type { BlobUpload } from '../../model/datatypes.ts';
 import { isRegistryError, RegistryError } from '../../model/errors.ts';
+import { uploadQuotaStatement } from '../../storage/d1/quota.ts';
 import {
   claimForChunkStatement,
   insertPartsStatement,
@@ -15,6 +16,7 @@ import { sendAgain } from '../send-again.ts';
 import type { UploadAddress } from './address.ts';
 import { cancelUpload } from './cancel.ts';
 import { refuseClaim, releaseClaim, UploadClaim } from './claim.ts';
+import { requireRoomForUpload } from './quota.ts';
 import { receiveChunk, type ReceivedChunk } from './receive.ts';
 
 /** A body to append. */
@@ -34,7 +36,7 @@ export async function appendChunk(
   deps: RegistryDeps,
 ): Promise<BlobUpload | null> {
   const claim = new UploadClaim({ uploadId: address.uploadId, token: deps.ids.uuid() }, deps);
-  const upload = await claimForChunk(address, { claim, offset: chunk.offset, deps });
+  const upload = await claimForChunk(address, { claim, chunk, deps });
   if (upload === null) {
     return null;
   }
@@ -47,12 +49,16 @@ export async function appendChunk(
   }
 }
 
-/** The upload, held by the claim; null if there is none. Errors: UploadRange, UploadConflict. */
+/**
+ * The upload, held by the claim; null if there is none. Errors: UploadRange, UploadConflict,
+ * QuotaExceeded (cancels).
+ */
 async function claimForChunk(
   { name, uploadId }: UploadAddress,
-  { claim, offset, deps }: { claim: UploadClaim; offset: number | null; deps: RegistryDeps },
+  { claim, chunk, deps }: Holding & { chunk: Chunk },
 ): Promise<StoredUpload | null> {
-  const [claimed, found] = await sendAgain(() =>
+  const { offset, length } = chunk;
+  const [claimed, found, quotas] = await sendAgain(() =>
     deps.database.primary.batch([
       claimForChunkStatement({
         ...name,
@@ -62,11 +68,21 @@ async function claimForChunk(
         offset,
       }),
       uploadByNameStatement({ ...name, uploadId }),
+      uploadQuotaStatement({ ...name }),
     ]),
   );
-  const current = found[0];
-  if (claimed[0] !== undefined || current === undefined) {
-    return claimed[0] ?? null;
+  const [upload] = claimed;
+  if (upload !== undefined) {
+    await requireRoomForUpload(
+      { uploadId, onlyClaim: claim.token },
+      { name, quota: quotas[0] ?? null, announcedBytes: length ?? 0 },
+      deps,
+    );
+    return upload;
+  }
+  const [current] = found;
+  if (current === undefined) {
+    return null;
   }
   const expectedOffset = current.snapshot.byteCount;
   if (offset !== null && offset !== expectedOffset) {

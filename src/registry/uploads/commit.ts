@@ -14,6 +14,8 @@ import {
   leaseBlobOfUploadStatement,
   leasedBlobStatement,
   repairBlobStatement,
+  resizeRepairedInNamespacesStatement,
+  resizeRepairedInRepositoriesStatement,
 } from '../../storage/d1/upload-endings.ts';
 import { claimByIdStatement, uploadByIdStatement } from '../../storage/d1/uploads.ts';
 import type { RegistryDeps } from '../deps.ts';
@@ -65,7 +67,10 @@ export async function recordBlob(
     const batch = new Batch();
     if (lostKey !== null) {
       batch.add(buryLostObjectStatement({ ...held, ...burial, digest, lostKey }));
-      batch.add(repairBlobStatement({ ...held, digest, lostKey, byteCount }));
+      const repair = { ...held, digest, lostKey, byteCount };
+      batch.add(resizeRepairedInRepositoriesStatement(repair));
+      batch.add(resizeRepairedInNamespacesStatement(repair));
+      batch.add(repairBlobStatement(repair));
     }
     const bytes = { byteCount, uncompressedByteCount };
     batch.add(insertBlobOfUploadStatement({ ...held, uuid, digest, nowMs, ...bytes }));

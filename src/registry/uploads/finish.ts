@@ -4,6 +4,7 @@ import { RegistryError } from '../../model/errors.ts';
 import { TOMBSTONE_GRACE_MS } from '../../model/limits.ts';
 import type { RepositoryName } from '../../model/names.ts';
 import { blobByDigestStatement } from '../../storage/d1/blobs.ts';
+import { uploadQuotaStatement } from '../../storage/d1/quota.ts';
 import {
   buryAbandonedKeyStatement,
   claimForCommitStatement,
@@ -18,6 +19,7 @@ import type { UploadAddress } from './address.ts';
 import { type Committing, commitReceived, receiveWhole, type WholeBody } from './assemble.ts';
 import { appendChunk } from './chunk.ts';
 import { refuseClaim, UploadClaim } from './claim.ts';
+import { requireRoomForUpload } from './quota.ts';
 import { newUpload } from './sessions.ts';
 
 /** How a client ends an upload. */
@@ -41,7 +43,7 @@ export async function finishUpload(
   deps: RegistryDeps,
 ): Promise<Blob | null> {
   if (body !== null && length !== null && (offset ?? 0) === 0) {
-    const whole = await claimForCommit(address, { digest, untouchedOnly: true, deps });
+    const whole = await claimForCommit(address, { digest, untouchedBytes: length, deps });
     if (whole !== 'touched') {
       return whole && receiveWhole(whole, { digest, body, length });
     }
@@ -52,7 +54,7 @@ export async function finishUpload(
       return null;
     }
   }
-  const claimed = await claimForCommit(address, { digest, untouchedOnly: false, deps });
+  const claimed = await claimForCommit(address, { digest, untouchedBytes: null, deps });
   return claimed === 'touched' ? null : claimed && commitReceived(claimed);
 }
 
@@ -67,33 +69,50 @@ export async function uploadWhole(
   if (length > maxBytes) {
     throw new RegistryError('BlobTooLarge', { uploadedBytes: length, maxBytes });
   }
-  const { upload, existing, claim } = await sendAgain(async () => {
+  const { upload, existing, quota, claim } = await sendAgain(async () => {
     const uploadId = deps.ids.uuid();
     const born = new UploadClaim({ uploadId, token: deps.ids.uuid() }, deps);
     const values = newUpload(uploadId, { storageMetadata: {}, claim: born, deps });
-    const [inserted, blobs] = await deps.database.primary.batch([
+    const [inserted, blobs, quotas] = await deps.database.primary.batch([
       insertUploadByNameStatement({ ...values, ...name, enabledOnly: Number(enabledOnly) }),
       blobByDigestStatement({ digest }),
+      uploadQuotaStatement({ ...name }),
     ]);
-    return { upload: inserted[0] ?? null, existing: blobs[0] ?? null, claim: born };
+    return {
+      upload: inserted[0] ?? null,
+      existing: blobs[0] ?? null,
+      quota: quotas[0] ?? null,
+      claim: born,
+    };
   });
   if (upload === null) {
     return null;
   }
+  await requireRoomForUpload(
+    { uploadId: claim.uploadId, onlyClaim: claim.token },
+    { name, quota, announcedBytes: length },
+    deps,
+  );
   return receiveWhole({ upload, claim, parts: [], existing, digest, deps }, whole);
 }
 
 /**
  * The upload under a commit's claim; null if there is none, `touched` if it has received bytes and
- * only an untouched one was wanted. Errors: UploadConflict.
+ * one was wanted that a whole blob of `untouchedBytes` can be put into. Errors: UploadConflict,
+ * QuotaExceeded (cancels).
  */
 async function claimForCommit(
   { name, uploadId }: UploadAddress,
-  { digest, untouchedOnly, deps }: { digest: Digest; untouchedOnly: boolean; deps: RegistryDeps },
+  {
+    digest,
+    untouchedBytes,
+    deps,
+  }: { digest: Digest; untouchedBytes: number | null; deps: RegistryDeps },
 ): Promise<Committing | 'touched' | null> {
+  const untouchedOnly = untouchedBytes !== null;
   const claim = new UploadClaim({ uploadId, token: deps.ids.uuid() }, deps);
   const freshKey = blobKey(deps.ids.uuid());
-  const [, claimed, blobs, parts = []] = await sendAgain(() => {
+  const [, claimed, blobs, quotas, parts = []] = await sendAgain(() => {
     const nowMs = deps.clock.nowMs();
     const values = {
       ...name,
@@ -108,12 +127,18 @@ async function claimForCommit(
       buryAbandonedKeyStatement({ ...values, dueMs }),
       claimForCommitStatement(values),
       blobByDigestStatement({ digest }),
+      uploadQuotaStatement({ ...name }),
       // What is untouched has no parts.
       ...(untouchedOnly ? [] : [uploadPartsStatement({ uploadId })]),
     ]);
   });
   const upload = claimed[0];
   if (upload !== undefined) {
+    await requireRoomForUpload(
+      { uploadId, onlyClaim: claim.token },
+      { name, quota: quotas[0] ?? null, announcedBytes: untouchedBytes ?? 0 },
+      deps,
+    );
     return { upload, claim, parts, existing: blobs[0] ?? null, digest, deps };
   }
   const current = await deps.database.primary.first(uploadByNameStatement({ ...name, uploadId }));

@@ -1,5 +1,6 @@
 import type { Blob, BlobUpload } from '../../model/datatypes.ts';
 import type { RepositoryName } from '../../model/names.ts';
+import { uploadQuotaStatement } from '../../storage/d1/quota.ts';
 import { insertUploadByNameStatement, uploadByNameStatement } from '../../storage/d1/uploads.ts';
 import type { RegistryDeps } from '../deps.ts';
 import { sendAgain } from '../send-again.ts';
@@ -7,6 +8,7 @@ import type { WholeBody } from './assemble.ts';
 import { cancelUpload } from './cancel.ts';
 import { appendChunk, type Chunk } from './chunk.ts';
 import { type Closing, finishUpload, uploadWhole } from './finish.ts';
+import { requireRoomForUpload } from './quota.ts';
 import { newUpload } from './sessions.ts';
 
 interface EnabledOnly {
@@ -23,13 +25,16 @@ interface EnabledOnly {
  * it ends as a blob or cancelled. Bytes pass through the Worker once and in bounded memory.
  */
 export interface BlobUploader {
-  /** Begins an upload; null also where the repository's state takes no pushes. */
+  /**
+   * Begins an upload; null also where the repository's state takes no pushes.
+   * Errors: QuotaExceeded.
+   */
   startUpload(name: RepositoryName, options?: EnabledOnly): Promise<BlobUpload | null>;
   /** An upload as its row has it. */
   uploadStatus(name: RepositoryName, uploadId: string): Promise<BlobUpload | null>;
   /**
    * Appends a body. What was received before stays as it was if the body fails.
-   * Errors: UploadRange, UploadConflict, BlobTooLarge (cancels), BodyLength.
+   * Errors: UploadRange, UploadConflict, BlobTooLarge and QuotaExceeded (cancel), BodyLength.
    */
   appendChunk(name: RepositoryName, uploadId: string, chunk: Chunk): Promise<BlobUpload | null>;
   /**
@@ -39,7 +44,7 @@ export interface BlobUploader {
   finishUpload(name: RepositoryName, uploadId: string, closing: Closing): Promise<Blob | null>;
   /**
    * Receives a blob whose length and digest are known in one go; R2 itself checks the digest.
-   * Errors: DigestMismatch, BlobTooLarge, BodyLength.
+   * Errors: DigestMismatch, BlobTooLarge, QuotaExceeded, BodyLength.
    */
   uploadWhole(name: RepositoryName, whole: WholeBody, options?: EnabledOnly): Promise<Blob | null>;
   /** Gives an upload up; false if there is none. */
@@ -51,14 +56,22 @@ export function createBlobUploader(deps: RegistryDeps): BlobUploader {
   const find = (name: RepositoryName, uploadId: string) =>
     database.primary.first(uploadByNameStatement({ ...name, uploadId }));
   return {
-    startUpload: (name, { enabledOnly = false } = {}) =>
-      sendAgain(async () => {
+    async startUpload(name, { enabledOnly = false } = {}) {
+      const [[inserted], [quota = null]] = await sendAgain(() => {
         const values = newUpload(ids.uuid(), { storageMetadata: {}, deps });
-        const inserted = await database.primary.first(
+        return database.primary.batch([
           insertUploadByNameStatement({ ...values, ...name, enabledOnly: Number(enabledOnly) }),
-        );
-        return inserted?.snapshot ?? null;
-      }),
+          uploadQuotaStatement({ ...name }),
+        ]);
+      });
+      if (inserted === undefined) {
+        return null;
+      }
+      const { uploadId } = inserted.snapshot;
+      const asked = { name, quota, announcedBytes: 0 };
+      await requireRoomForUpload({ uploadId, onlyClaim: null }, asked, deps);
+      return inserted.snapshot;
+    },
     uploadStatus: async (name, uploadId) => (await find(name, uploadId))?.snapshot ?? null,
     appendChunk: (name, uploadId, chunk) => appendChunk({ name, uploadId }, chunk, deps),
     finishUpload: (name, uploadId, closing) => finishUpload({ name, uploadId }, closing, deps),

@@ -1,8 +1,9 @@
 import { type SQL, sql } from 'drizzle-orm';
 
 import { EXPIRES_AFTER_LABEL, IMMUTABLE_LABEL } from '../../image/labels.ts';
-import { isAlive, isVisibleBlob, repositoryIsLive } from './conditions.ts';
+import { isAlive, isVisibleBlob, precedingStatementWrote, repositoryIsLive } from './conditions.ts';
 import type { AssertionCode } from './errors.ts';
+import { namespaceHasQuota, namespaceIsAboveQuota } from './quota.ts';
 import { blob } from './schema/blobs.ts';
 import { batchAssert, r2Tombstone } from './schema/garbage.ts';
 import { manifestLabel } from './schema/labels.ts';
@@ -153,6 +154,19 @@ export const assertBlobsVisibleStatement = defineStatement<{
         SELECT 1 FROM ${blob} b
         WHERE b.digest = named.value AND ${isVisibleBlob('b', p.repositoryId)}))`,
   ),
+);
+
+/** The namespace got no quota since it was read to have none. */
+export const assertNoQuotaStatement = defineStatement<{ repositoryId: number }>((p) =>
+  assertNot('retry', namespaceHasQuota(p.repositoryId)),
+);
+
+/**
+ * What was just added to the namespace's size did not bring it above its quota. Stands directly
+ * behind; what adds nothing passes, however much is held.
+ */
+export const assertWithinQuotaStatement = defineStatement<{ repositoryId: number }>((p) =>
+  assertNot('retry', sql`${precedingStatementWrote} AND ${namespaceIsAboveQuota(p.repositoryId)}`),
 );
 
 /** Every child of this JSON list is in the repository, unless the manifest exists by now. */

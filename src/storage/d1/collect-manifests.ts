@@ -1,6 +1,7 @@
 import { type SQL, sql } from 'drizzle-orm';
 
 import { isUnreferencedByManifests } from './conditions.ts';
+import { subtractFromNamespaces, subtractFromRepositories } from './quota.ts';
 import { manifestBlob } from './schema/blobs.ts';
 import { gcBlobCandidate, gcManifestCandidate, gcRemoval, r2Tombstone } from './schema/garbage.ts';
 import { manifest, manifestChild } from './schema/manifests.ts';
@@ -91,6 +92,14 @@ export const buryBodies = (p: Parameters<Burial>, manifests: SQL): SQL => sql`
     ON CONFLICT DO NOTHING`;
 export const buryBodiesStatement = defineStatement<ManifestIds & Burial>((p) =>
   buryBodies(p, garbageManifests(p)),
+);
+
+/** Takes what only manifests that are about to go hold from the sizes that quotas go by. */
+export const subtractGarbageFromRepositoriesStatement = defineStatement<ManifestIds>((p) =>
+  subtractFromRepositories(garbageManifests(p)),
+);
+export const subtractGarbageFromNamespacesStatement = defineStatement<ManifestIds>((p) =>
+  subtractFromNamespaces(garbageManifests(p)),
 );
 
 /** Makes cached answers about blobs of the manifests' repositories stale. */

@@ -12,14 +12,11 @@ import {
 } from './collect-manifests.ts';
 import { type DeletedTag, deleteTags, recordTags, removedTagColumns } from './collect-tags.ts';
 import { precedingStatementWrote, repositoryIsMarked } from './conditions.ts';
+import { subtractFromNamespaces, subtractFromRepositories } from './quota.ts';
 import { uploadedBlob } from './schema/blobs.ts';
-import {
-  deletedNamespace,
-  deletedRepository,
-  quotaNamespaceSize,
-  quotaRepositorySize,
-} from './schema/garbage.ts';
+import { deletedNamespace, deletedRepository } from './schema/garbage.ts';
 import { manifest, manifestChild } from './schema/manifests.ts';
+import { namespaceQuota, quotaNamespaceSize, quotaRepositorySize } from './schema/quota.ts';
 import {
   namespace,
   namespaceImmutabilityPolicy,
@@ -82,6 +79,14 @@ export const enqueueBlobsOfPurgedStatement = defineStatement<FirstManifests>((p)
 
 export const buryPurgedBodiesStatement = defineStatement<FirstManifests & Burial>((p) =>
   buryBodies(p, purgedManifests(p)),
+);
+
+/** Takes what only these manifests hold from the sizes that quotas go by. */
+export const subtractPurgedFromRepositoriesStatement = defineStatement<FirstManifests>((p) =>
+  subtractFromRepositories(purgedManifests(p)),
+);
+export const subtractPurgedFromNamespacesStatement = defineStatement<FirstManifests>((p) =>
+  subtractFromNamespaces(purgedManifests(p)),
 );
 
 export const recordPurgedManifestsStatement = defineStatement<FirstManifests & { nowMs: number }>(
@@ -213,10 +218,19 @@ export const deleteNamespaceRestrictionsStatement = defineStatement<
   { removed: number }
 >((p) => deleteOwnedRows(p, namespaceGeoRestriction));
 
+/**
+ * Once its last repository is gone: until then the quota goes by sizes that must be right. The
+ * second of the two stands directly behind the first.
+ */
+export const deleteNamespaceSizeStatement = defineStatement<Namespace>(
+  (p) => sql`
+    DELETE FROM ${quotaNamespaceSize} WHERE namespace_id = ${p.namespaceId}
+      AND ${namespaceIsMarked(p)} AND ${haveNothingOf('namespace_id', p.namespaceId, [repository])}`,
+);
 export const deleteNamespaceQuotaStatement = defineStatement<Namespace>(
   (p) => sql`
-    DELETE FROM ${quotaNamespaceSize}
-    WHERE namespace_id = ${p.namespaceId} AND ${namespaceIsMarked(p)}`,
+    DELETE FROM ${namespaceQuota}
+    WHERE namespace_id = ${p.namespaceId} AND ${precedingStatementWrote}`,
 );
 
 const namespaceIsEmpty = (p: Parameters<Namespace>): SQL =>
@@ -224,6 +238,7 @@ const namespaceIsEmpty = (p: Parameters<Namespace>): SQL =>
     repository,
     namespaceImmutabilityPolicy,
     namespaceGeoRestriction,
+    namespaceQuota,
     quotaNamespaceSize,
   ]);
 

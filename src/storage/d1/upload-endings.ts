@@ -1,6 +1,7 @@
 import { type SQL, sql } from 'drizzle-orm';
 
 import type { Blob } from '../../model/datatypes.ts';
+import { resizeInNamespaces, resizeInRepositories } from './quota.ts';
 import { type BlobRow, blobColumns, toBlob } from './rows.ts';
 import { blob, uploadedBlob } from './schema/blobs.ts';
 import { r2Tombstone } from './schema/garbage.ts';
@@ -105,6 +106,20 @@ export const buryLostObjectStatement = defineStatement<Repair & Burial>(
     WHERE b.digest = ${p.digest} AND b.object_key = ${p.lostKey}
       AND EXISTS (SELECT 1 FROM ${blobUpload} u WHERE ${isHeld(p)})
     ON CONFLICT DO NOTHING`,
+);
+
+/** The blob as it is about to be repaired: only one that was recorded wrongly gets another size. */
+const resizedBlob = (p: Parameters<Repair & Counted>): SQL => sql`
+      SELECT b.id AS blob_id, ${byteCountOf(p)} - b.size_bytes AS added_bytes
+      FROM ${blob} b CROSS JOIN ${blobUpload} u
+      WHERE b.digest = ${p.digest} AND b.object_key = ${p.lostKey} AND ${isHeld(p)}`;
+
+/** Before a repair: what quotas go by has the blob's new size. */
+export const resizeRepairedInRepositoriesStatement = defineStatement<Repair & Counted>((p) =>
+  resizeInRepositories(resizedBlob(p)),
+);
+export const resizeRepairedInNamespacesStatement = defineStatement<Repair & Counted>((p) =>
+  resizeInNamespaces(resizedBlob(p)),
 );
 
 /** Gives a blob whose object was lost the upload's object. */

@@ -7,6 +7,7 @@ import { crashEverywhere } from '../../support/interleave.ts';
 import { findViolations } from '../../support/invariants.ts';
 import { losing } from '../../support/lost-answers.ts';
 import { holdings, purgeAll } from '../../support/purge.ts';
+import { limitsOf } from '../../support/quota.ts';
 import { aRepository, openTestRegistry } from '../../support/registry.ts';
 import { execute, openStage, select } from '../../support/stage.ts';
 
@@ -21,7 +22,7 @@ async function aNamespace(others: number) {
     added_ms) VALUES (${namespaceId}, 'US', 0)`);
   await execute(`INSERT INTO namespace_immutability_policy (uuid, namespace_id, tag_pattern)
     VALUES ('p${namespaceId}', ${namespaceId}, 'v')`);
-  await execute(`INSERT INTO quota_namespace_size VALUES (${namespaceId}, 1)`);
+  await stage.operations.setQuota(stage.repository.namespaceName, limitsOf(1000));
   return { ...stage, name: stage.repository.namespaceName };
 }
 
@@ -41,7 +42,9 @@ const NOTHING_LEFT = {
   deleted_namespace: 0,
   namespace_geo_restriction: 0,
   namespace_immutability_policy: 0,
+  namespace_quota: 0,
   quota_namespace_size: 0,
+  quota_repository_size: 0,
   blob: 0,
   objects: [],
 };

@@ -57,7 +57,6 @@ async function fill(world: TestRegistry, repository: Awaited<ReturnType<typeof a
   await execute(`INSERT INTO tag_notification_success (notification_id, tag_id, method)
     SELECT n.id, t.id, 'webhook' FROM repository_notification n
       JOIN tag t ON t.repository_id = n.repository_id WHERE n.repository_id = ${repository.id}`);
-  await execute(`INSERT INTO quota_repository_size VALUES (${repository.id}, 1)`);
   await operations.createImmutabilityPolicy(
     { kind: 'repository', id: repository.id },
     { tagPattern: '^never$', tagPatternMatches: true },

@@ -64,16 +64,6 @@ export const gcLease = sqliteTable('gc_lease', {
   expiresMs: integer('expires_ms').notNull(),
 });
 
-export const quotaRepositorySize = sqliteTable('quota_repository_size', {
-  repositoryId: integer('repository_id').primaryKey(),
-  sizeBytes: integer('size_bytes').notNull(),
-});
-
-export const quotaNamespaceSize = sqliteTable('quota_namespace_size', {
-  namespaceId: integer('namespace_id').primaryKey(),
-  sizeBytes: integer('size_bytes').notNull(),
-});
-
 export const batchAssert = sqliteTable('batch_assert', {
   code: text('code').notNull(),
 });
