@@ -1,11 +1,13 @@
 import type { Context } from 'hono';
 
 import { parseManifest } from '../../image/parse.ts';
+import { log } from '../../log.ts';
 import type { Bytes } from '../../model/bytes.ts';
 import type { Digest } from '../../model/digest.ts';
 import { RegistryError } from '../../model/errors.ts';
 import { MANIFEST_BYTES_MAX, TAGS_PER_PUSH_MAX } from '../../model/limits.ts';
 import type { RepositoryName } from '../../model/names.ts';
+import { type Quota, usedPercent } from '../../model/quota.ts';
 import { readWithAccess, requireAccess } from '../auth/access.ts';
 import { requireEnabledNamespaceOf } from '../auth/namespaces.ts';
 import type { AppEnv } from '../scope.ts';
@@ -83,20 +85,44 @@ export async function putManifest(c: ManifestContext): Promise<Response> {
   });
   const { scope } = c.var;
   const repository = await repositoryForPush(c, name);
-  if (tagNames.length === 0) {
-    const { pushTempTagExpirationSec } = scope.settings;
-    await scope.registry.createManifestWithTempTag(repository, parsed, pushTempTagExpirationSec, {
-      raiseOnError: true,
-    });
-  } else {
-    await scope.operations.createManifestAndRetargetTags(repository, parsed, tagNames);
-  }
+  const { operations, settings } = scope;
+  const { quotaToWarnOf } =
+    tagNames.length === 0
+      ? await operations.createManifestByDigest(
+          repository,
+          parsed,
+          settings.pushTempTagExpirationSec,
+        )
+      : await operations.createManifestAndRetargetTags(repository, parsed, tagNames);
   return c.body(null, 201, {
     Location: `/v2/${asked}/manifests/${parsed.digest}`,
     'Docker-Content-Digest': parsed.digest,
     ...(parsed.subject === null ? {} : { 'OCI-Subject': parsed.subject.digest }),
     ...(isDigest && tagNames.length > 0 ? { 'OCI-Tag': tagNames.join(', ') } : {}),
+    ...(quotaToWarnOf && warnOfQuota(c, name, quotaToWarnOf)),
   });
+}
+
+/** Tells who pushes that the namespace is above its quota's warning, and notes it in the log. */
+function warnOfQuota(
+  c: ManifestContext,
+  { namespace, repository }: RepositoryName,
+  quota: Quota,
+): Record<string, string> {
+  const { usedBytes, limitBytes } = quota;
+  const percent = usedPercent(quota);
+  log('info', {
+    event: 'quota-warning',
+    requestId: c.var.requestId,
+    repository: `${namespace}/${repository}`,
+    usedBytes,
+    limitBytes,
+  });
+  return {
+    Warning:
+      `299 - "namespace '${namespace}' uses ${percent} % of its quota: ` +
+      `${usedBytes} of ${limitBytes} bytes"`,
+  };
 }
 
 /** end-7b: the tags that a push by digest sets. Refuses with 414 more than one batch takes. */
