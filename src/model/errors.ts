@@ -1,5 +1,4 @@
 import { HELD_BY_PULL_DAYS_MAX, LABEL_KEY_LENGTH_MAX } from './limits.ts';
-import { LABEL_KEY_LENGTH_MAX } from './limits.ts';
 import { percentOf, type Quota } from './quota.ts';
 import { formatRfc3339 } from './rfc3339.ts';
 

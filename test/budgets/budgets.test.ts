@@ -15,6 +15,7 @@ import {
   uniqueBytes,
 } from '../support/content.ts';
 import { costOf, fillTags, lookUp, openWorlds, type Scene } from '../support/costs.ts';
+import { repositoryNamed } from '../support/quota.ts';
 import { pullByDigest } from '../support/recorded-pulls.ts';
 import { openTestRegistry } from '../support/registry.ts';
 import { pastOf } from '../support/time-travel.ts';
@@ -214,12 +215,30 @@ const pushManifest =
     };
   };
 
+/** The same where a namespace has a quota: the one that is pushed to, or another. */
+const underQuota =
+  (scene: Scene, whose: 'its own' | "another's" = 'its own'): Scene =>
+  async (world) => {
+    const operation = await scene(world);
+    const { operations } = world.registry;
+    await repositoryNamed(world.registry, 'other/app');
+    const limits = { limitBytes: 1_000_000_000, warningPercent: 80, rejectPercent: 100 };
+    await operations.setQuota(whose === 'its own' ? 'acme' : 'other', limits);
+    return operation;
+  };
+
 const perManifest = (layers: number, labels: number): Budget => ({
   roundTrips: 3,
   rowsRead: 60 + 14 * layers + 8 * labels,
   rowsWritten: 30 + 2 * layers + 4 * labels,
   r2Reads: 1,
 });
+
+/** Each blob is looked at once more for the refusal, and for each of the two sizes. */
+const perManifestUnderQuota = (layers: number, labels: number): Budget => {
+  const budget = perManifest(layers, labels);
+  return { ...budget, rowsRead: budget.rowsRead + 14 * (layers + 1) };
+};
 
 const perChunks = (chunks: number): Budget => ({
   roundTrips: 4 + 2 * chunks,
@@ -304,6 +323,26 @@ const BUDGETS: readonly (readonly [string, Scene, Budget])[] = [
   ['manifest push, 1 layer', pushManifest({ layers: 1, labels: 0 }), perManifest(1, 0)],
   ['manifest push, 20 layers', pushManifest({ layers: 20, labels: 0 }), perManifest(20, 0)],
   ['manifest push, 10 labels', pushManifest({ layers: 1, labels: 10 }), perManifest(1, 10)],
+  [
+    'manifest push, 20 layers, quota',
+    underQuota(pushManifest({ layers: 20, labels: 0 })),
+    perManifestUnderQuota(20, 0),
+  ],
+  [
+    "manifest push, 20 layers, another's quota",
+    underQuota(pushManifest({ layers: 20, labels: 0 }), "another's"),
+    perManifest(20, 0),
+  ],
+  [
+    'blob push, one request, quota',
+    underQuota(pushBlobInOneRequest(false)),
+    { roundTrips: 3, rowsRead: 40 + 2 * 7, rowsWritten: 20, r2Writes: 1 },
+  ],
+  [
+    'blob push, 4 chunks, quota',
+    underQuota(pushBlobInChunks(4)),
+    { ...perChunks(4), rowsRead: perChunks(4).rowsRead + 6 * 7 },
+  ],
 ];
 
 /** What an operation asked of the stores in a repository of each size. */

@@ -8,6 +8,7 @@ import type { AppEnv } from '../scope.ts';
 export const MANAGEMENT_ERRORS = {
   invalid_request: { status: 400, description: 'The request is not one that this endpoint takes.' },
   invalid_token: { status: 401, description: 'No credentials were sent, or they are not good.' },
+  exceeds_license: { status: 402, description: 'The namespace has no room left.' },
   insufficient_scope: { status: 403, description: 'The caller may not do this.' },
   not_found: { status: 404, description: 'There is no such thing, or the caller may not see it.' },
   method_not_allowed: { status: 405, description: 'The path knows other methods.' },
@@ -77,6 +78,8 @@ function typeOf(error: AnyRegistryError): ManagementErrorType {
       return 'conflict';
     case 'Conflict':
       return 'too_many_requests';
+    case 'QuotaExceeded':
+      return 'exceeds_license';
     case 'BlobTooLarge':
     case 'BlobUnknown':
     case 'BodyLength':
@@ -89,6 +92,7 @@ function typeOf(error: AnyRegistryError): ManagementErrorType {
     case 'InvalidLabelKey':
     case 'InvalidMediaType':
     case 'InvalidPolicy':
+    case 'InvalidQuota':
     case 'ManifestInvalid':
     case 'ManifestTooLarge':
     case 'ManifestTypeUnsupported':

@@ -5,8 +5,8 @@ import { formatRfc3339 } from '../../model/rfc3339.ts';
 import type { AuditResult } from '../../registry/garbage/audit.ts';
 import type { CollectionReport } from '../../registry/garbage/collect.ts';
 import type { CollectionPlan } from '../../registry/garbage/plan.ts';
-import type { KeptReason, Standing } from '../../registry/garbage/why.ts';
 import type { Removal } from '../../registry/garbage/removals.ts';
+import type { KeptReason, Standing } from '../../registry/garbage/why.ts';
 import { rfc3339 } from './schemas.ts';
 
 /** What the garbage endpoints answer. */

@@ -8,6 +8,7 @@ import { EMPTY_BLOB_KEY } from '../../../src/storage/r2/paths.ts';
 import { DAY_MS, HOUR_MS, MINUTE_MS, START_MS, TestClock } from '../../support/clock.ts';
 import type { Gate } from '../../support/gate.ts';
 import { missingOf } from '../../support/pulls.ts';
+import { limitsOf } from '../../support/quota.ts';
 import type { Random } from '../../support/random.ts';
 import { aRepository, openTestRegistry, type TestRegistry } from '../../support/registry.ts';
 import { execute, select } from '../../support/stage.ts';
@@ -78,6 +79,8 @@ export class SoakWorld {
     for (const { namespaceId, namespaceName } of this.repositories) {
       await this.setWindow(namespaceId, namespaceName === 'day' ? 86_400 : 0);
     }
+    // Its sizes have to be right whatever happens; nobody is refused.
+    await world.operations.setQuota('none', limitsOf(1_000_000_000));
     for (let at = 0; at < 10; at += 1) {
       const bytes = new Uint8Array(at === 0 ? 5_242_880 + 100 : 40 + at).fill(at + 1);
       this.layers.push({ digest: await computeDigest('sha256', bytes), bytes });

@@ -1,6 +1,6 @@
 import { integer, sqliteTable } from 'drizzle-orm/sqlite-core';
 
-// Mirror of `migrations/0010_quota.sql`, which is the truth; a test compares the two.
+// Mirror of `migrations/0012_quota.sql`, which is the truth; a test compares the two.
 
 export const namespaceQuota = sqliteTable('namespace_quota', {
   namespaceId: integer('namespace_id').primaryKey(),
