@@ -7,6 +7,8 @@ import { execute, select } from '../../support/stage.ts';
 const jsonOf = ({ text }: { text: string }): Record<string, unknown> =>
   JSON.parse(text) as Record<string, unknown>;
 
+const plan = (of: string): string => `/api/v1/repository/${of}/garbage/plan`;
+
 describe('the garbage endpoints', () => {
   it('say why an image is kept, plan its end, collect it, and say why it went', async ({
     expect,
@@ -28,8 +30,8 @@ describe('the garbage endpoints', () => {
     ]);
     await execute('UPDATE namespace SET removed_tag_expiration_s = 0');
     await send('DELETE', `/v2/${name}/manifests/v1`);
-    const plan = await send('GET', `${path}/garbage/plan`);
-    expect(jsonOf(plan)).toMatchObject({ tags: 1, manifests: 1, complete: true });
+    const planned = await send('GET', plan(name));
+    expect(jsonOf(planned)).toMatchObject({ tags: 1, manifests: 1, complete: true });
     const collected = await send('POST', `${path}/garbage/collect`);
     expect(jsonOf(collected)).toMatchObject({ removed: { tags: 1, manifests: 1 }, more: false });
     const gone = await send('GET', why);
@@ -46,7 +48,6 @@ describe('the garbage endpoints', () => {
     const [row] = await select('SELECT id FROM repository');
     const [reader, stranger] = [await anAccount('acme2+ci'), await anAccount('ada')];
     await giveRight(reader, Number(row?.['id']), 'read');
-    const plan = (of: string) => `/api/v1/repository/${of}/garbage/plan`;
     const as = async (path: string, authorization: string | null = null) => {
       const answer = await send('GET', path, { authorization });
       return [answer.status, jsonOf(answer)['error_type']];
