@@ -4,8 +4,11 @@ import { log } from '../log.ts';
 import type { Usage } from '../model/usage.ts';
 import { type AppEnv, BOOKMARK_HEADER } from './scope.ts';
 
+/** What a refused request cost would tell whether what it asked for is there. */
+const REFUSALS = new Set([401, 403]);
+
 /**
- * Middleware that adds to every answer what it cost (`Server-Timing`) and where the database stood
+ * Middleware that adds to every answer but a refusal what it cost (`Server-Timing`) and where the database stood
  * (`Berth-Bookmark`), and logs one line for it. What a streamed body costs later is not in it.
  */
 export function observe(): MiddlewareHandler<AppEnv> {
@@ -14,7 +17,9 @@ export function observe(): MiddlewareHandler<AppEnv> {
     await next();
     const { scope, requestId } = c.var;
     const durationMs = Date.now() - startedMs;
-    c.header('Server-Timing', serverTiming(scope.usage, durationMs));
+    if (!REFUSALS.has(c.res.status)) {
+      c.header('Server-Timing', serverTiming(scope.usage, durationMs));
+    }
     const bookmark = scope.bookmark();
     if (bookmark !== null) {
       c.header(BOOKMARK_HEADER, bookmark);
