@@ -29,6 +29,9 @@ async function localRuntime() {
         // How long, and from which seed, the test that compares tags with a model goes on.
         MODEL_SEED: process.env['MODEL_SEED'] ?? '20261124',
         MODEL_SECONDS: process.env['MODEL_SECONDS'] ?? '20',
+        // The same for the soak of garbage collection; its steps are counted.
+        SOAK_SEED: process.env['SOAK_SEED'] ?? '20261124',
+        SOAK_STEPS: process.env['SOAK_STEPS'] ?? '200',
         TOKEN_SIGNING_KEY: JSON.stringify(testSigningKey),
         LEGACY_IMAGE_KEY: randomBytes(32).toString('hex'),
       },

@@ -9,6 +9,9 @@ declare global {
       MODEL_SEED: string;
       /** After how long that test begins no further sequence. */
       MODEL_SECONDS: string;
+      /** The seed of the soak of garbage collection, and how many steps it takes. */
+      SOAK_SEED: string;
+      SOAK_STEPS: string;
     }
   }
 }

@@ -1,4 +1,5 @@
 import type { Gate, StoreCall } from './gate.ts';
+import type { Random } from './random.ts';
 
 /** One of the operations that race: it runs over bindings that pass through the gate. */
 export type Racer<Result> = (gate: Gate) => Promise<Result>;
@@ -95,6 +96,36 @@ async function runSchedule<One, Other>(
     await (racer === 0 ? one : other).step();
   }
   return { outcomes: [await one.outcome, await other.outcome], taken };
+}
+
+/**
+ * Runs operations at once, in one of the orders that their calls can have; the seed decides which.
+ * One that has a number in `stopsAfter` is stopped for good after so many calls, as an isolate that
+ * dies is, and has no outcome.
+ */
+export async function interleaveAtRandom(
+  racers: readonly Racer<unknown>[],
+  { random, stopsAfter }: { random: Random; stopsAfter: readonly (number | null)[] },
+): Promise<readonly (Outcome<unknown> | null)[]> {
+  const runners = racers.map((racer, at) => ({
+    runner: new Runner(racer),
+    callsLeft: stopsAfter[at] ?? Number.POSITIVE_INFINITY,
+  }));
+  for (;;) {
+    for (const { runner } of runners) {
+      await runner.settle();
+    }
+    const next = random.oneOf(
+      runners.filter(({ runner, callsLeft }) => !runner.isDone && callsLeft > 0),
+    );
+    if (next === null) {
+      return Promise.all(
+        runners.map(async ({ runner }) => (runner.isDone ? runner.outcome : null)),
+      );
+    }
+    next.callsLeft -= 1;
+    await next.runner.step();
+  }
 }
 
 /** Where an operation was stopped for good. */

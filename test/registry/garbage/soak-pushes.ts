@@ -1,16 +1,18 @@
 import { MANIFEST_MEDIA_TYPES } from '../../../src/image/media-types.ts';
 import { parseStoredManifest } from '../../../src/image/parse.ts';
 import type { ParsedManifest } from '../../../src/image/parsed-manifest.ts';
-import { RegistryError } from '../../../src/model/errors.ts';
+import { PUSH_LEASE_SEC } from '../../../src/model/limits.ts';
 import type { RepositoryRef } from '../../../src/model/references.ts';
 import { MINUTE_MS } from '../../support/clock.ts';
 import { anIndex, parsed, streamOf } from '../../support/content.ts';
-import type { TestRegistry } from '../../support/registry.ts';
 import { descriptorOf } from '../../support/stage.ts';
 import { anUpload, chunkOf, closingAs, nameOf } from '../../support/uploads.ts';
+import { Refused, type SoakActor } from './soak-actor.ts';
 import type { PoolBlob, SoakWorld } from './soak-world.ts';
 
 const TAG_NAMES = ['t0', 't1', 't2', 't3'];
+/** Two others may work meanwhile as long, and who only asked for a blob is sure of half an hour. */
+const PUSH_MS_MAX = 8 * MINUTE_MS;
 
 export function aRepositoryOf({ repositories, random }: SoakWorld): RepositoryRef {
   const repository = random.oneOf(repositories);
@@ -24,19 +26,12 @@ export function aTagNameOf({ random }: SoakWorld): string {
   return random.oneOf(TAG_NAMES) ?? 't0';
 }
 
-/** The refusal of this code as null. */
-export async function unless<Result>(
-  codes: readonly string[],
-  act: () => Promise<Result>,
-): Promise<Result | null> {
-  try {
-    return await act();
-  } catch (error) {
-    if (error instanceof RegistryError && codes.includes(error.code)) {
-      return null;
-    }
-    throw error;
+/** What the registry gave; that it gave nothing is a refusal. */
+export function given<Value>(value: Value | null): Value {
+  if (value === null) {
+    throw new Refused('the registry gave nothing');
   }
+  return value;
 }
 
 interface Content {
@@ -51,8 +46,8 @@ function someContent({ random, layers, configs }: SoakWorld): Content {
   }
   // The first is large.
   const [, ...small] = layers;
-  const given = random.isOneIn(12) ? layers : small;
-  return { config, layers: random.some(given, 1 + random.below(3)) };
+  const from = random.isOneIn(50) ? layers.slice(0, 2) : small;
+  return { config, layers: random.some(from, 1 + random.below(2)) };
 }
 
 const descriptorIn = (mediaType: string, { digest, bytes }: PoolBlob) => ({
@@ -61,7 +56,7 @@ const descriptorIn = (mediaType: string, { digest, bytes }: PoolBlob) => ({
   digest,
 });
 
-/** An image of this content; one in ten has a body that lies in R2. */
+/** An image of this content; some have a body that lies in R2. */
 function imageOf(
   { random }: SoakWorld,
   { config, layers }: Content,
@@ -75,171 +70,176 @@ function imageOf(
     ),
     ...(subject && { subject: descriptorOf(subject) }),
     variant: random.below(6),
-    padding: ' '.repeat(random.isOneIn(10) ? 1_000_001 : 0),
+    padding: ' '.repeat(random.isOneIn(20) ? 1_000_001 : 0),
   });
 }
 
 /** Uploads by one request, or by a chunk and its closing; from the start where R2 failed. */
-async function upload(world: SoakWorld, to: RepositoryRef, { digest, bytes }: PoolBlob) {
+async function upload(actor: SoakActor, to: RepositoryRef, { digest, bytes }: PoolBlob) {
+  const { random } = actor.world;
   const name = nameOf(to);
-  await world.persist(async () => {
-    const actor = world.actor();
-    const { operations } = actor;
-    if (world.random.isOneIn(2)) {
+  await actor.world.persist(async () => {
+    const isolate = actor.isolate();
+    const { operations } = isolate;
+    if (!random.isOneIn(4)) {
       const length = bytes.byteLength;
-      await operations.uploadWhole(name, { digest, body: streamOf(bytes), length });
+      given(await operations.uploadWhole(name, { digest, body: streamOf(bytes), length }));
       return;
     }
-    const { uploadId } = await anUpload(actor, to);
-    await operations.appendChunk(name, uploadId, chunkOf(bytes));
-    await operations.finishUpload(name, uploadId, closingAs(digest));
+    const { uploadId } = given(await operations.startUpload(name));
+    given(await operations.appendChunk(name, uploadId, chunkOf(bytes)));
+    given(await operations.finishUpload(name, uploadId, closingAs(digest)));
   });
+  actor.wasLeased(to, digest);
 }
 
 /** What a client does before it pushes a manifest: asks for each blob, and uploads what is not there. */
-async function provide(world: SoakWorld, to: RepositoryRef, { config, layers }: Content) {
-  const isCareful = world.random.isOneIn(2);
+async function provide(actor: SoakActor, to: RepositoryRef, { config, layers }: Content) {
+  const isCareful = !actor.world.random.isOneIn(3);
   for (const blob of [config, ...layers]) {
-    const { operations } = world.actor();
+    const { operations } = actor.isolate();
     const found = isCareful
       ? (await operations.resolveBlobForPush(nameOf(to), blob.digest))?.blob
       : null;
-    if (!found) {
-      await upload(world, to, blob);
+    if (found) {
+      actor.wasLeased(to, blob.digest, { onlyAsked: true });
+    } else {
+      await upload(actor, to, blob);
     }
   }
 }
 
 /** Others work between the blobs of a push and its manifest, for less than a lease lasts. */
-async function othersWork(world: SoakWorld): Promise<void> {
-  world.nowMs += world.random.below(25 * MINUTE_MS);
+async function othersWork(actor: SoakActor): Promise<void> {
+  const { world } = actor;
+  world.nowMs += world.random.below(PUSH_MS_MAX);
   if (world.random.isOneIn(2)) {
-    await world.actor().housekeeping.collectGarbage();
+    await actor.isolate().housekeeping.collectGarbage();
   }
 }
 
-async function pushManifest(world: SoakWorld, to: RepositoryRef, manifest: ParsedManifest) {
-  const tagName = aTagNameOf(world);
-  await world.persist(() =>
-    world.actor().registry.createManifestAndRetargetTag(to, manifest, tagName, {
+async function pushManifest(actor: SoakActor, to: RepositoryRef, manifest: ParsedManifest) {
+  const tagName = aTagNameOf(actor.world);
+  actor.plansTag(to, tagName, manifest.digest);
+  await actor.world.persist(() =>
+    actor.isolate().registry.createManifestAndRetargetTag(to, manifest, tagName, {
       raiseOnError: true,
     }),
   );
-  world.noteTag(to, tagName, manifest.digest);
 }
 
-export async function pushImage(world: SoakWorld): Promise<void> {
-  const to = aRepositoryOf(world);
-  const content = someContent(world);
-  await provide(world, to, content);
-  await othersWork(world);
-  await pushManifest(world, to, await imageOf(world, content));
+export async function pushImage(actor: SoakActor): Promise<void> {
+  const to = aRepositoryOf(actor.world);
+  const content = someContent(actor.world);
+  await provide(actor, to, content);
+  await othersWork(actor);
+  await pushManifest(actor, to, await imageOf(actor.world, content));
 }
 
 /** Mounts every blob that another repository has, as `docker push` does, and uploads the others. */
-export async function pushMounted(world: SoakWorld): Promise<void> {
-  const to = aRepositoryOf(world);
-  const from = aRepositoryOf(world);
-  const content = someContent(world);
+export async function pushMounted(actor: SoakActor): Promise<void> {
+  const to = aRepositoryOf(actor.world);
+  const from = aRepositoryOf(actor.world);
+  const content = someContent(actor.world);
   for (const blob of [content.config, ...content.layers]) {
-    const { registry } = world.actor();
+    const { registry } = actor.isolate();
     const found = await registry.getRepoBlobByDigest(from, blob.digest);
-    const isMounted = found !== null && (await registry.mountBlobIntoRepository(found, to, 3600));
-    if (!isMounted) {
-      await upload(world, to, blob);
+    if (found && (await registry.mountBlobIntoRepository(found, to, PUSH_LEASE_SEC))) {
+      actor.wasLeased(to, blob.digest);
+    } else {
+      await upload(actor, to, blob);
     }
   }
-  await othersWork(world);
-  await pushManifest(world, to, await imageOf(world, content));
+  await othersWork(actor);
+  await pushManifest(actor, to, await imageOf(actor.world, content));
 }
 
 /** An image by digest: a temporary tag holds it until an index, or somebody's tag, does. */
-export async function pushByDigest(world: SoakWorld): Promise<void> {
+export async function pushByDigest(actor: SoakActor): Promise<void> {
+  const { world } = actor;
   const to = aRepositoryOf(world);
   const content = someContent(world);
-  await provide(world, to, content);
+  await provide(actor, to, content);
   const image = await imageOf(world, content);
+  actor.say(`${to.id}:${image.digest.slice(7, 15)}`);
   await world.persist(() =>
-    world.actor().registry.createManifestWithTempTag(to, image, 3600, { raiseOnError: true }),
+    actor.isolate().registry.createManifestWithTempTag(to, image, PUSH_LEASE_SEC, {
+      raiseOnError: true,
+    }),
   );
-  world.nowMs += world.random.below(25 * MINUTE_MS);
-  await world.actor().housekeeping.collectGarbage();
+  actor.wasHeld(to, image.digest);
+  await othersWork(actor);
   if (world.random.isOneIn(2)) {
-    await pushManifest(world, to, await anIndex([image], { of: String(world.random.below(3)) }));
+    await pushManifest(actor, to, await anIndex([image], { of: String(world.random.below(3)) }));
   }
 }
 
 /** What a tag of the repository stands on, as somebody pulled it. */
-async function pullTagged(
-  world: SoakWorld,
-  repository: RepositoryRef,
-  { registry }: TestRegistry,
-): Promise<ParsedManifest | null> {
-  const held = [...world.tags.values()].filter((tag) => tag.repository === repository);
+async function pullTagged(actor: SoakActor, of: RepositoryRef): Promise<ParsedManifest | null> {
+  const { world } = actor;
+  const held = [...world.promises.tags.values()].filter((tag) => tag.repositoryId === of.id);
   const digest = world.random.oneOf(held)?.digest;
+  const { registry } = actor.isolate();
   const manifest =
     digest === undefined
       ? null
-      : await world.persist(() =>
-          registry.lookupManifestByDigest(repository, digest, { allowDead: true }),
-        );
+      : await world.persist(() => registry.lookupManifestByDigest(of, digest, { allowDead: true }));
   return manifest && parseStoredManifest(manifest.bytes, manifest);
 }
 
-export async function pushIndex(world: SoakWorld): Promise<void> {
-  const to = aRepositoryOf(world);
-  const children = await Promise.all([
-    pullTagged(world, to, world.actor()),
-    pullTagged(world, to, world.actor()),
-  ]);
-  const given = children.filter((child) => child !== null && child.kind === 'image');
-  if (given.length > 0) {
-    await pushManifest(
-      world,
-      to,
-      await anIndex(
-        given.flatMap((child) => child ?? []),
-        { of: String(world.random.below(3)) },
-      ),
+export async function pushIndex(actor: SoakActor): Promise<void> {
+  const to = aRepositoryOf(actor.world);
+  const children = [await pullTagged(actor, to), await pullTagged(actor, to)];
+  const images = children.filter((child) => child !== null && child.kind === 'image');
+  if (images.length > 0) {
+    const index = await anIndex(
+      images.flatMap((child) => child ?? []),
+      { of: String(actor.world.random.below(3)) },
     );
+    await pushManifest(actor, to, index);
   }
 }
 
-export async function pushReferrer(world: SoakWorld): Promise<void> {
-  const to = aRepositoryOf(world);
-  const subject = await pullTagged(world, to, world.actor());
-  const content = someContent(world);
-  await provide(world, to, content);
-  const referrer = await imageOf(world, content, subject);
-  await world.persist(() =>
-    world.actor().registry.createManifestWithTempTag(to, referrer, 3600, { raiseOnError: true }),
+export async function pushReferrer(actor: SoakActor): Promise<void> {
+  const to = aRepositoryOf(actor.world);
+  const subject = await pullTagged(actor, to);
+  const content = someContent(actor.world);
+  await provide(actor, to, content);
+  const referrer = await imageOf(actor.world, content, subject);
+  actor.say(`${to.id}:${referrer.digest.slice(7, 15)}`);
+  await actor.world.persist(() =>
+    actor.isolate().registry.createManifestWithTempTag(to, referrer, PUSH_LEASE_SEC, {
+      raiseOnError: true,
+    }),
   );
-  if (subject !== null) {
-    const pin = { repository: to, digest: referrer.digest };
-    world.pins.set(`${to.id} ${referrer.digest}`, pin);
+  if (subject === null) {
+    actor.wasHeld(to, referrer.digest);
+  } else {
+    actor.wasPinned(to, referrer.digest);
   }
 }
 
-/** An upload that nobody ends, or somebody much later. */
-export async function uploadHalf(world: SoakWorld): Promise<void> {
-  const { random, layers, uploads } = world;
-  const old = random.isOneIn(2) ? random.oneOf(uploads) : null;
-  if (old !== null) {
-    uploads.splice(uploads.indexOf(old), 1);
-    await world.persist(() =>
-      world.actor().operations.cancelUpload(nameOf(old.repository), old.uploadId),
-    );
-    return;
+/** Begins an upload and leaves it with a part of its bytes. */
+export async function leaveUpload(actor: SoakActor): Promise<void> {
+  const { random, layers } = actor.world;
+  const to = aRepositoryOf(actor.world);
+  const [large, ...small] = layers;
+  const blob = random.isOneIn(25) ? large : random.oneOf(small);
+  if (blob === undefined || blob === null) {
+    throw new Error('the world has layers');
   }
-  const repository = aRepositoryOf(world);
-  const layer = random.oneOf(layers);
-  const actor = world.actor();
-  const { uploadId } = await anUpload(actor, repository);
-  uploads.push({ repository, uploadId });
-  if (layer !== null) {
-    // What R2 refuses here is left as it is: the client went away.
-    await Promise.allSettled([
-      actor.operations.appendChunk(nameOf(repository), uploadId, chunkOf(layer.bytes)),
-    ]);
+  const isolate = actor.isolate();
+  const { uploadId } = await anUpload(isolate, to).catch(() => {
+    throw new Refused('the upload was not started');
+  });
+  const begun = { repository: to, uploadId, digest: blob.digest, begunMs: actor.startMs };
+  const cut = random.below(blob.bytes.byteLength + 1);
+  // What R2 refuses here is left as it is: the client went away.
+  const [outcome] = await Promise.allSettled([
+    isolate.operations.appendChunk(nameOf(to), uploadId, chunkOf(blob.bytes.subarray(0, cut))),
+  ]);
+  if (outcome.status === 'fulfilled') {
+    given(outcome.value);
   }
+  actor.leaves(begun);
 }
