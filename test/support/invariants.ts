@@ -138,13 +138,13 @@ const ROW_CHECKS: readonly RowCheck[] = [
             ON r.id = s.repository_id WHERE r.namespace_id = n.id))`,
   },
   {
-    // The hints are never later than what there is to collect.
+    // The hints are never later than what there is to collect, where anything is collected.
     name: 'hint too late',
     sql: `SELECT * FROM (SELECT r.id, g.earliest_end_ms, g.earliest_lease_ms,
         (SELECT min(lifetime_end_ms) FROM tag t WHERE t.repository_id = r.id) AS ends,
         (SELECT min(expires_ms) FROM uploaded_blob l WHERE l.repository_id = r.id) AS leases
-        FROM repository r LEFT JOIN repository_gc g ON g.repository_id = r.id
-        WHERE r.state <> 3)
+        FROM repository r JOIN namespace n ON n.id = r.namespace_id AND n.enabled = 1
+        LEFT JOIN repository_gc g ON g.repository_id = r.id WHERE r.state <> 3)
       WHERE (ends IS NOT NULL AND (earliest_end_ms IS NULL OR earliest_end_ms > ends))
         OR (leases IS NOT NULL AND (earliest_lease_ms IS NULL OR earliest_lease_ms > leases))`,
   },
