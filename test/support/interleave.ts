@@ -139,17 +139,20 @@ export interface CrashPoint {
 /**
  * Runs an operation again and again and stops the world before and after each of its calls to the
  * stores, as an isolate that dies does: nothing more of it runs. `attempt` prepares a fresh world
- * and gives the operation, and the check of what is left, which may restart it.
+ * and gives the operation, and the check of what is left, which may restart it. Of an operation that
+ * makes its calls one after the other it is enough to stop before the first, and after each.
  */
 export async function crashEverywhere(
   attempt: () => Promise<{
     readonly operation: Racer<unknown>;
     readonly check: (point: CrashPoint) => Promise<void>;
   }>,
+  { oneAfterTheOther = false } = {},
 ): Promise<readonly CrashPoint[]> {
   const points: CrashPoint[] = [];
   for (let callNumber = 1; ; callNumber += 1) {
-    for (const when of ['before', 'after'] as const) {
+    const both = ['before', 'after'] as const;
+    for (const when of oneAfterTheOther && callNumber > 1 ? both.slice(1) : both) {
       const { operation, check } = await attempt();
       const point = await runUntil(operation, { callNumber, when });
       if (point === null) {
