@@ -1,4 +1,5 @@
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
+import { existsSync, statfsSync } from 'node:fs';
 
 import { cloudflareTest, readD1Migrations } from '@cloudflare/vitest-plugin';
 import { defineConfig } from 'vitest/config';
@@ -13,6 +14,19 @@ const testSigningKey = privateKey.export({ format: 'jwk' });
  */
 const WORKER_RINGS = ['test/http/**', 'test/conformance/**', 'test/cron/**'];
 const E2E_RING = 'test/e2e/**';
+
+/**
+ * The local stores are files in the temporary folder and are synced at each write. Where there is
+ * room in memory for them, that takes half the time.
+ */
+const MEMORY = '/dev/shm';
+const MEMORY_BYTES_MIN = 2 ** 31;
+if (process.env['TMPDIR'] === undefined && existsSync(MEMORY)) {
+  const { bavail, bsize } = statfsSync(MEMORY);
+  if (bavail * bsize >= MEMORY_BYTES_MIN) {
+    process.env['TMPDIR'] = MEMORY;
+  }
+}
 
 /** The plugin for one project of tests: a local runtime with the Worker's bindings. */
 async function localRuntime() {
