@@ -148,13 +148,6 @@ const ROW_CHECKS: readonly RowCheck[] = [
       WHERE (ends IS NOT NULL AND (earliest_end_ms IS NULL OR earliest_end_ms > ends))
         OR (leases IS NOT NULL AND (earliest_lease_ms IS NULL OR earliest_lease_ms > leases))`,
   },
-  {
-    // Nothing new comes into what is marked, and it has no hint that would have it visited.
-    name: 'I-FROZEN upload or hint of a repository that is marked',
-    sql: `SELECT r.id FROM repository r WHERE r.state = 3
-      AND (EXISTS (SELECT 1 FROM blob_upload u WHERE u.repository_id = r.id)
-        OR NOT EXISTS (SELECT 1 FROM deleted_repository d WHERE d.repository_id = r.id))`,
-  },
 ];
 
 /** Every violation of every invariant, as sentences; an empty list is what a test wants. */
@@ -188,7 +181,6 @@ export class Witness {
       ...byRows,
       ...(await this.#wrongManifests(snapshot)),
       ...(await this.#wrongBlobs(snapshot)),
-      ...wrongTails(snapshot),
       ...unownedObjects(snapshot),
     ];
     this.#forget(snapshot);
@@ -308,13 +300,6 @@ export class Witness {
       }
     }
   }
-}
-
-/** I-COUNT: the last bytes of an open upload are where its row says. */
-function wrongTails({ uploads, objects }: Snapshot): readonly string[] {
-  return uploads
-    .filter(({ tailKey, tailSize }) => tailKey !== null && objects.get(tailKey)?.size !== tailSize)
-    .map(({ uploadId, tailSize }) => `I-COUNT no tail of ${tailSize} bytes of upload ${uploadId}`);
 }
 
 /** I-OWN: every object in the bucket is named by a row. */

@@ -23,8 +23,6 @@ export interface StoredBlob {
 
 export interface StoredUpload {
   readonly uploadId: string;
-  readonly tailKey: string | null;
-  readonly tailSize: number;
 }
 
 /** All that the stores hold, as they hold it between two transactions. */
@@ -58,7 +56,7 @@ const STATEMENTS = [
   "SELECT repository_id || ' ' || blob_id AS lease FROM uploaded_blob",
   `SELECT t.repository_id || ' ' || t.name AS key, m.digest FROM tag t
     JOIN manifest m ON m.id = t.manifest_id WHERE t.is_current = 1 AND t.hidden = 0`,
-  'SELECT uuid, object_key, tail_key, tail_size FROM blob_upload',
+  'SELECT uuid, object_key FROM blob_upload',
   'SELECT object_key, kind FROM r2_tombstone',
 ];
 
@@ -83,8 +81,6 @@ export async function takeSnapshot(further: readonly string[] = []): Promise<Sna
     tags: new Map(tags?.map(({ key, digest }) => [String(key), String(digest)])),
     uploads: (uploads ?? []).map((row) => ({
       uploadId: String(row['uuid']),
-      tailKey: row['tail_key'] as string | null,
-      tailSize: Number(row['tail_size']),
     })),
     ownedKeys: new Set([
       ...keysOf(blobs, 'object_key'),
