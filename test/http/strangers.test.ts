@@ -9,14 +9,17 @@ const PUBLIC = 'acme/public';
 /** Where nothing is. */
 const UNKNOWN = 'acme/unknown';
 
-interface World {
+/** An image that is there, and its config. */
+interface Content {
   readonly image: SentManifest;
   readonly blob: string;
 }
+/** By the repository's name; of the unknown one, what the private one has. */
+type World = Readonly<Record<string, Content>>;
 
 /** A request to a repository, of each kind that there is. */
 const ROUTES: Readonly<
-  Record<string, (name: string, world: World) => readonly [string, string, BodyInit?, string?]>
+  Record<string, (name: string, content: Content) => readonly [string, string, BodyInit?, string?]>
 > = {
   'GET manifest': (name) => ['GET', `/v2/${name}/manifests/v1`],
   'GET by digest': (name, { image }) => ['GET', `/v2/${name}/manifests/${image.digest}`],
@@ -54,17 +57,18 @@ const MAKES: Statuses = [
 ];
 
 async function prepare(): Promise<World> {
-  const images = [await imageIn(PRIVATE), await imageIn(PUBLIC)];
-  const [image] = images as [SentManifest];
-  for (const [index, name] of [PRIVATE, PUBLIC].entries()) {
-    const { bytes, mediaType } = images[index] as SentManifest;
-    const headers = { 'Content-Type': mediaType };
-    await send('PUT', `/v2/${name}/manifests/v1`, { headers, body: bytes });
+  const contents: Record<string, Content> = {};
+  for (const name of [PRIVATE, PUBLIC]) {
+    const image = await imageIn(name);
+    const headers = { 'Content-Type': image.mediaType };
+    await send('PUT', `/v2/${name}/manifests/v1`, { headers, body: image.bytes });
+    const { config } = JSON.parse(new TextDecoder().decode(image.bytes)) as {
+      config: { digest: string };
+    };
+    contents[name] = { image, blob: config.digest };
   }
   await execute(`UPDATE repository SET visibility = 'public' WHERE name = 'public'`);
-  const [config] = await select(`SELECT digest FROM blob WHERE id IN
-    (SELECT blob_id FROM manifest_blob) ORDER BY id`);
-  return { image, blob: String(config?.['digest']) };
+  return { ...contents, [UNKNOWN]: contents[PRIVATE] as Content };
 }
 
 async function repositoryId(name: string): Promise<number> {
@@ -202,7 +206,7 @@ async function statusesOf(
 ): Promise<Record<string, number>> {
   const statuses: Record<string, number> = {};
   for (const [route, request] of Object.entries(ROUTES)) {
-    const [method, path, body = null, type] = request(name, world);
+    const [method, path, body = null, type] = request(name, world[name] as Content);
     const headers: Record<string, string> = type === undefined ? {} : { 'Content-Type': type };
     const answer = await send(method, path, { authorization, body, headers });
     statuses[route] = answer.status;
@@ -259,7 +263,8 @@ describe('what they get', () => {
       for (const request of Object.values(ROUTES)) {
         const answers = [];
         for (const name of [PRIVATE, UNKNOWN]) {
-          const [method, path, body = null, type] = request(name, world);
+          const content = world[PRIVATE] as Content;
+          const [method, path, body = null, type] = request(name, content);
           const headers: Record<string, string> =
             type === undefined ? {} : { 'Content-Type': type };
           const {
@@ -299,12 +304,15 @@ describe('what they get', () => {
   });
 
   it('mounts nothing from where they may not pull', async ({ expect }) => {
-    const { blob } = await prepare();
+    const { [PRIVATE]: content } = await prepare();
     const ada = await anAccount('ada');
     const target = '/v2/ada/mine/blobs/uploads/';
     const mount = async (query: string) =>
-      (await send('POST', `${target}?mount=${blob}${query}`, { authorization: headerOf(ada) }))
-        .status;
+      (
+        await send('POST', `${target}?mount=${content?.blob}${query}`, {
+          authorization: headerOf(ada),
+        })
+      ).status;
     expect(await mount(`&from=${PRIVATE}`)).toBe(202);
     expect(await mount('')).toBe(202);
     await giveRight(ada, await repositoryId(PRIVATE), 'read');

@@ -150,6 +150,15 @@ const ROW_CHECKS: readonly RowCheck[] = [
   },
 ];
 
+/** The violations of what is true of the sizes that a quota counts. */
+export async function quotaSizesAreExact(): Promise<readonly string[]> {
+  const checks = ROW_CHECKS.filter(({ name }) => name.startsWith('quota:'));
+  const results = await env.DB.batch<Row>(checks.map(({ sql }) => env.DB.prepare(sql)));
+  return checks.flatMap(({ name }, at) =>
+    (results[at]?.results ?? []).map((row) => `${name}: ${JSON.stringify(row)}`),
+  );
+}
+
 /** Every violation of every invariant, as sentences; an empty list is what a test wants. */
 export async function findViolations(allowed: Allowed = {}): Promise<readonly string[]> {
   return (await new Witness().look(allowed)).violations;

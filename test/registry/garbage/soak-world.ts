@@ -169,7 +169,11 @@ export class SoakWorld {
     const repositories = await select(
       'SELECT name FROM repository UNION SELECT name FROM namespace',
     );
-    return [...content, ...repositories.map(String), ...leftOf(await footprint(), ['gc_lease', 'gc_audit'])];
+    return [
+      ...content,
+      ...repositories.map(String),
+      ...leftOf(await footprint(), ['gc_lease', 'gc_audit']),
+    ];
   }
 
   async #clearUp(): Promise<void> {
