@@ -228,6 +228,12 @@ async function tokenFor(name: string, authorization: string | null): Promise<str
   return `Bearer ${String((JSON.parse(text) as { token?: string }).token)}`;
 }
 
+/** The names in the catalog, or the status of a refusal. */
+async function listed(authorization: string | null): Promise<readonly string[] | number> {
+  const { status, text } = await send('GET', '/v2/_catalog', { authorization });
+  return status === 200 ? (JSON.parse(text) as { repositories: string[] }).repositories : status;
+}
+
 describe('what they get', () => {
   for (const caller of CALLERS) {
     it(`who are ${caller.title}, by what they send and by a token for it`, async ({ expect }) => {
@@ -287,12 +293,6 @@ describe('what they get', () => {
 
   it('lists what they may pull from, and nothing else', async ({ expect }) => {
     await prepare();
-    const listed = async (authorization: string | null) => {
-      const { status, text } = await send('GET', '/v2/_catalog', { authorization });
-      return status === 200
-        ? (JSON.parse(text) as { repositories: string[] }).repositories
-        : status;
-    };
     expect(await listed(null)).toBe(401);
     expect(await listed(headerOf(await anAccount('ada')))).toEqual([PUBLIC]);
     expect(await listed(await withRight('bob', 'read'))).toEqual([PRIVATE, PUBLIC]);
