@@ -153,7 +153,7 @@ const NOTHING_LEFT = {
 };
 
 /** To take up, a step of manifests and one of leases: the mark and these are three batches. */
-const THREE_BATCHES = { statements: 13 };
+const THREE_BATCHES = { statements: 15 };
 const REFUSALS = ['RepositoryNotFound', 'RetargetFailed', 'UploadConflict'];
 
 describe('the removal of a repository', () => {
