@@ -269,7 +269,7 @@ describe('the audit', () => {
       numbers,
     );
     await execute(`INSERT INTO uploaded_blob (repository_id, blob_id, uploaded_ms, expires_ms)
-      SELECT ${stage.repository.id}, id, 0, 9000000000000 FROM blob WHERE uuid LIKE 'b%'`);
+      SELECT ${stage.repository.id}, id, 0, 9000000000000 FROM blob WHERE digest NOT LIKE 'sha256:%'`);
     await execute('UPDATE repository_gc SET earliest_lease_ms = 0');
     const rows = { manifests: 0, blobs: 0 };
     const limits = { statements: 1, rowsPerPage: 100, sampledBlobs: 0 };
