@@ -23,7 +23,10 @@ import { openBlobStore } from './storage/r2/blob-store.ts';
 
 /** The bindings and secrets; nothing else reads them. */
 type Bindings = Pick<Env, 'DB' | 'BUCKET' | 'CACHE'> & Partial<Pick<Env, 'LEGACY_IMAGE_KEY'>>;
-type Secrets = Partial<Pick<Env, 'ADMIN_PASSWORD' | 'TOKEN_SIGNING_KEY'>>;
+type Secrets = Partial<Pick<Env, 'ADMIN_PASSWORD' | 'TOKEN_SIGNING_KEY'>> & {
+  /** Optional, and so not among the secrets that a deployment requires. */
+  readonly TOKEN_SIGNING_KEY_PREVIOUS?: string;
+};
 
 const systemClock: Clock = { nowMs: () => epochMs(Date.now()) };
 const randomIds = { uuid: () => crypto.randomUUID() };
@@ -39,6 +42,7 @@ export function authDeps(env: Secrets, { tokenTtlSec }: Settings): AuthDeps {
   return {
     adminPassword: env.ADMIN_PASSWORD,
     tokenSigningKey: env.TOKEN_SIGNING_KEY,
+    tokenSigningKeyPrevious: env.TOKEN_SIGNING_KEY_PREVIOUS,
     tokenTtlSec,
     clock: systemClock,
   };

@@ -44,6 +44,7 @@ const MISTAKES: readonly (readonly [string, string | undefined])[] = [
   ['TOKEN_SIGNING_KEY', undefined],
   ['TOKEN_SIGNING_KEY', ''],
   ['TOKEN_SIGNING_KEY', '{"kty":"EC","d":"half a secret"}'],
+  ['TOKEN_SIGNING_KEY_PREVIOUS', '{"kty":"EC","x":"half a secret"}'],
   ['READ_CONSISTENCY', 'maybe-a-secret'],
   ['IMMUTABLE_TAGS', 'yes'],
   ['SPARSE_INDEX', ''],

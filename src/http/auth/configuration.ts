@@ -1,6 +1,6 @@
 import { requireAdminPassword } from './credentials.ts';
 import type { AuthDeps } from './dependencies.ts';
-import { requireSigningKey } from './signing-key.ts';
+import { requireSigningKeys } from './signing-key.ts';
 import { requireTokenTtlSec } from './token.ts';
 
 /**
@@ -11,5 +11,5 @@ import { requireTokenTtlSec } from './token.ts';
 export async function requireAuthConfiguration(deps: AuthDeps): Promise<void> {
   requireAdminPassword(deps);
   requireTokenTtlSec(deps);
-  await requireSigningKey(deps);
+  await requireSigningKeys(deps);
 }

@@ -6,6 +6,8 @@ export interface AuthDeps {
   readonly adminPassword: string | undefined;
   /** The secret `TOKEN_SIGNING_KEY`: a private EC P-256 key, a JWK as JSON text. */
   readonly tokenSigningKey: string | undefined;
+  /** The optional secret `TOKEN_SIGNING_KEY_PREVIOUS`: the key that signed before, a JWK. */
+  readonly tokenSigningKeyPrevious: string | undefined;
   /** How long a token is good for, in seconds: 60 to 3660. */
   readonly tokenTtlSec: number;
   readonly clock: Clock;

@@ -4,7 +4,7 @@ import { ANONYMOUS, type Actor, REFUSED } from './actor.ts';
 import { requestOrigin } from './challenge.ts';
 import { identify, parseAuthorization, requireAdminPassword } from './credentials.ts';
 import type { AuthDeps } from './dependencies.ts';
-import { requireSigningKey } from './signing-key.ts';
+import { requireSigningKeys } from './signing-key.ts';
 import { verifyToken } from './token.ts';
 
 /** What {@link authentication} puts on the context. */
@@ -33,7 +33,7 @@ export interface AuthEnv {
 export function authentication(deps: AuthDeps): MiddlewareHandler<AuthEnv> {
   return async function authenticate(c, next) {
     requireAdminPassword(deps);
-    await requireSigningKey(deps);
+    await requireSigningKeys(deps);
     const { host } = requestOrigin(c.req.url);
     c.set('actor', await resolveActor(c.req.header('Authorization'), { deps, service: host }));
     await next();

@@ -7,62 +7,112 @@ import type { AuthDeps } from './dependencies.ts';
 /** The algorithm of every token: ECDSA on P-256 with SHA-256 (RFC 7518, 3.4). */
 export const SIGNING_ALGORITHM = 'ES256';
 
-/** The key pair that tokens are signed and verified with. */
-export interface SigningKey {
-  /** The JWK's own `kid`, or else its RFC 7638 thumbprint. */
-  readonly id: string;
-  readonly privateKey: ImportedKey;
-  readonly publicKey: ImportedKey;
+/** The keys that tokens are signed and verified with. */
+export interface SigningKeys {
+  /** What signs every new token. */
+  readonly signing: {
+    /** The JWK's own `kid`, or else its RFC 7638 thumbprint. */
+    readonly id: string;
+    readonly privateKey: ImportedKey;
+  };
+  /** What verifies, by key id: that key, and the previous one where there is one. */
+  readonly verifying: ReadonlyMap<string, ImportedKey>;
 }
-type ImportedKey = Awaited<ReturnType<typeof importJWK>>;
+export type ImportedKey = Awaited<ReturnType<typeof importJWK>>;
+
+/** The secrets that hold keys. */
+export type KeySecrets = Pick<AuthDeps, 'tokenSigningKey' | 'tokenSigningKeyPrevious'>;
 
 /** Members that are not named here, such as `alg` or `key_ops`, are dropped. */
-const PRIVATE_JWK = z.object({
+const PUBLIC_JWK = z.object({
   kty: z.literal('EC'),
   crv: z.literal('P-256'),
   x: z.string(),
   y: z.string(),
-  d: z.string(),
   kid: z.string().min(1).optional(),
 });
+const PRIVATE_JWK = PUBLIC_JWK.extend({ d: z.string() });
 
 /**
- * The key of the last secret seen, which is imported once in an isolate's life. It holds the key
- * and not its promise: a promise belongs to the request that made it, and ends with it.
+ * The keys of the last secrets seen, which are imported once in an isolate's life. It holds the keys
+ * and not their promise: a promise belongs to the request that made it, and ends with it.
  */
-let imported: { readonly text: string; readonly key: SigningKey } | null = null;
+let imported: { readonly secrets: KeySecrets; readonly keys: SigningKeys } | null = null;
 
 /**
- * The key pair in the secret `TOKEN_SIGNING_KEY`.
+ * The key pair in the secret `TOKEN_SIGNING_KEY`, and the public key in `TOKEN_SIGNING_KEY_PREVIOUS`,
+ * which is optional: while the one takes over from the other, tokens of both are good.
  *
- * @throws ConfigurationError if the secret is missing, or is no private EC P-256 key as JWK
+ * @throws ConfigurationError if the first is missing, or either is no EC P-256 key as JWK, or two
+ *   different keys have one `kid`
  */
-export async function requireSigningKey({
-  tokenSigningKey: text,
-}: Pick<AuthDeps, 'tokenSigningKey'>): Promise<SigningKey> {
+export async function requireSigningKeys({
+  tokenSigningKey,
+  tokenSigningKeyPrevious,
+}: KeySecrets): Promise<SigningKeys> {
+  const known = imported?.secrets;
+  if (
+    imported === null ||
+    known?.tokenSigningKey !== tokenSigningKey ||
+    known?.tokenSigningKeyPrevious !== tokenSigningKeyPrevious
+  ) {
+    const secrets = { tokenSigningKey, tokenSigningKeyPrevious };
+    imported = { secrets, keys: await importKeys(secrets) };
+  }
+  return imported.keys;
+}
+
+async function importKeys({
+  tokenSigningKey,
+  tokenSigningKeyPrevious,
+}: KeySecrets): Promise<SigningKeys> {
+  const current = await importSigningKey(tokenSigningKey);
+  const verifying = new Map([[current.id, current.publicKey]]);
+  if (tokenSigningKeyPrevious !== undefined && tokenSigningKeyPrevious !== '') {
+    const previous = await importPreviousKey(tokenSigningKeyPrevious);
+    if (previous.id === current.id && previous.thumbprint !== current.thumbprint) {
+      throw previousKeyError('is another key with the `kid` of TOKEN_SIGNING_KEY');
+    }
+    verifying.set(previous.id, previous.publicKey);
+  }
+  return { signing: current, verifying };
+}
+
+async function importSigningKey(text: string | undefined) {
   if (text === undefined || text === '') {
     throw signingKeyError('is not set');
   }
-  if (imported?.text !== text) {
-    imported = { text, key: await importSigningKey(text) };
-  }
-  return imported.key;
-}
-
-async function importSigningKey(text: string): Promise<SigningKey> {
   const parsed = PRIVATE_JWK.safeParse(parseJson(text));
   if (!parsed.success) {
     throw signingKeyError('is not a private EC P-256 key');
   }
   const { d, kid, ...publicJwk } = parsed.data;
   try {
+    const thumbprint = await calculateJwkThumbprint(publicJwk);
     return {
-      id: kid ?? (await calculateJwkThumbprint(publicJwk)),
+      id: kid ?? thumbprint,
+      thumbprint,
       privateKey: await importJWK({ ...publicJwk, d }, SIGNING_ALGORITHM),
       publicKey: await importJWK(publicJwk, SIGNING_ALGORITHM),
     };
   } catch {
     throw signingKeyError('is not a valid private EC P-256 key');
+  }
+}
+
+/** Nothing is signed with it any more, so its public half is enough. */
+async function importPreviousKey(text: string) {
+  const parsed = PUBLIC_JWK.safeParse(parseJson(text));
+  if (!parsed.success) {
+    throw previousKeyError('is not an EC P-256 key');
+  }
+  const { kid, ...publicJwk } = parsed.data;
+  try {
+    const thumbprint = await calculateJwkThumbprint(publicJwk);
+    const publicKey = await importJWK(publicJwk, SIGNING_ALGORITHM);
+    return { id: kid ?? thumbprint, thumbprint, publicKey };
+  } catch {
+    throw previousKeyError('is not a valid EC P-256 key');
   }
 }
 
@@ -81,5 +131,15 @@ function signingKeyError(problem: string): ConfigurationError {
     message:
       `The secret TOKEN_SIGNING_KEY ${problem}: set it to a private EC P-256 key as JSON text ` +
       '(a JWK) with `wrangler secret put TOKEN_SIGNING_KEY`, or in .dev.vars on a laptop.',
+  });
+}
+
+function previousKeyError(problem: string): ConfigurationError {
+  return new ConfigurationError({
+    setting: 'TOKEN_SIGNING_KEY_PREVIOUS',
+    message:
+      `The secret TOKEN_SIGNING_KEY_PREVIOUS ${problem}: set it to the key that signed tokens ` +
+      'before, as JSON text (a JWK), with `wrangler secret put TOKEN_SIGNING_KEY_PREVIOUS`, or ' +
+      'delete it.',
   });
 }

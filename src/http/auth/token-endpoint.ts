@@ -9,7 +9,8 @@ import { identify, parseAuthorization, requireAdminPassword } from './credential
 import type { AuthDeps } from './dependencies.ts';
 import { type Caller, grantScopes } from './grants.ts';
 import { parseScopes } from './scopes.ts';
-import { type MintedToken, mintToken } from './token.ts';
+import type { MintedToken } from './signed-token.ts';
+import { mintToken } from './token.ts';
 
 /** Docker's token response; OAuth clients read `access_token`, which is the same token. */
 interface TokenResponse {

@@ -1,15 +1,18 @@
-import { SignJWT, errors, jwtVerify } from 'jose';
 import { z } from 'zod';
 
-import { TOKEN_LEEWAY_SEC } from '../../model/limits.ts';
-import { type EpochSeconds, toEpochSeconds } from '../../model/time.ts';
 import { ConfigurationError } from '../configuration-error.ts';
 import { type BearerActor, type Subject, formatSubject, parseSubject } from './actor.ts';
 import type { AuthDeps } from './dependencies.ts';
 import { ACTIONS, type RepositoryScope, parseScopedName } from './scopes.ts';
-import { SIGNING_ALGORITHM, requireSigningKey } from './signing-key.ts';
+import {
+  type MintedToken,
+  type SignedTokenDeps,
+  type TokenKind,
+  signToken,
+  verifySignedToken,
+} from './signed-token.ts';
 
-type TokenDeps = Pick<AuthDeps, 'tokenSigningKey' | 'tokenTtlSec' | 'clock'>;
+type TokenDeps = SignedTokenDeps & Pick<AuthDeps, 'tokenTtlSec'>;
 
 /** What a token says: who may do what, and which registry it is good for. */
 export interface TokenContent {
@@ -19,25 +22,15 @@ export interface TokenContent {
   readonly access: readonly RepositoryScope[];
 }
 
-/** A signed token and the times that its client is told. */
-export interface MintedToken {
-  readonly token: string;
-  readonly issuedAt: EpochSeconds;
-  readonly expiresInSec: number;
-}
-
-const ISSUER = 'berth';
-const TOKEN_TYPE = 'JWT';
-
 /** Docker's token specification: older clients take a token for good for at least this long. */
 const TOKEN_TTL_SEC_MIN = 60;
 /** One hour, which is what other registries issue, and a minute for the difference of clocks. */
 const TOKEN_TTL_SEC_MAX = 3660;
 
+const BEARER_TOKEN: TokenKind = { type: 'JWT', ttlSecMax: TOKEN_TTL_SEC_MAX, claims: ['access'] };
+
 const CLAIMS = z.object({
   sub: z.string(),
-  iat: z.number(),
-  exp: z.number(),
   access: z.array(
     z.object({
       type: z.literal('repository'),
@@ -51,24 +44,17 @@ const CLAIMS = z.object({
  * A bearer token for a registry (Docker Registry v2 authentication, "Token Authentication
  * Implementation"): an ES256 JWT that starts now and lives for `tokenTtlSec`.
  *
- * @throws ConfigurationError for a bad `TOKEN_SIGNING_KEY` or `TOKEN_TTL_SEC`
+ * @throws ConfigurationError for a bad signing key or `TOKEN_TTL_SEC`
  */
 export async function mintToken(content: TokenContent, deps: TokenDeps): Promise<MintedToken> {
-  const key = await requireSigningKey(deps);
-  const expiresInSec = requireTokenTtlSec(deps);
-  const issuedAt = toEpochSeconds(deps.clock.nowMs());
+  const { service, subject } = content;
   const access = content.access.map(({ name, actions }) => ({ type: 'repository', name, actions }));
-  const token = await new SignJWT({ access })
-    .setProtectedHeader({ alg: SIGNING_ALGORITHM, kid: key.id, typ: TOKEN_TYPE })
-    .setIssuer(ISSUER)
-    .setAudience(content.service)
-    .setSubject(formatSubject(content.subject))
-    .setIssuedAt(issuedAt)
-    .setNotBefore(issuedAt)
-    .setExpirationTime(issuedAt + expiresInSec)
-    .setJti(crypto.randomUUID())
-    .sign(key.privateKey);
-  return { token, issuedAt, expiresInSec };
+  const expiresInSec = requireTokenTtlSec(deps);
+  return signToken(
+    BEARER_TOKEN,
+    { service, subject: formatSubject(subject), claims: { access }, expiresInSec },
+    deps,
+  );
 }
 
 /**
@@ -77,48 +63,23 @@ export async function mintToken(content: TokenContent, deps: TokenDeps): Promise
  * signature vouches for the rest.
  *
  * @param service the registry's host with its port, as the request names it
- * @throws ConfigurationError for a bad `TOKEN_SIGNING_KEY`
+ * @throws ConfigurationError for a bad signing key
  */
 export async function verifyToken(
   token: string,
-  { service, ...deps }: TokenDeps & { readonly service: string },
+  deps: SignedTokenDeps & { readonly service: string },
 ): Promise<BearerActor | null> {
-  const claims = await verifyClaims(token, { service, ...deps });
-  const subject = claims === null ? null : parseSubject(claims.sub);
-  if (claims === null || subject === null || claims.exp - claims.iat > TOKEN_TTL_SEC_MAX) {
+  const payload = await verifySignedToken(BEARER_TOKEN, token, deps);
+  const { data: claims } = CLAIMS.safeParse(payload);
+  const subject = claims === undefined ? null : parseSubject(claims.sub);
+  if (claims === undefined || subject === null) {
     return null;
   }
   const access = claims.access.flatMap(({ name, actions }) => {
-    const repository = parseScopedName(name, service);
+    const repository = parseScopedName(name, deps.service);
     return repository === null ? [] : [{ name, repository, actions }];
   });
   return { kind: 'bearer', subject, access };
-}
-
-async function verifyClaims(
-  token: string,
-  { service, clock, ...deps }: TokenDeps & { readonly service: string },
-): Promise<z.infer<typeof CLAIMS> | null> {
-  const key = await requireSigningKey(deps);
-  try {
-    const { payload, protectedHeader } = await jwtVerify(token, key.publicKey, {
-      algorithms: [SIGNING_ALGORITHM],
-      typ: TOKEN_TYPE,
-      issuer: ISSUER,
-      audience: service,
-      requiredClaims: ['sub', 'iat', 'nbf', 'exp', 'jti', 'access'],
-      currentDate: new Date(clock.nowMs()),
-      clockTolerance: TOKEN_LEEWAY_SEC,
-      // Also refuses a token that was issued in the future.
-      maxTokenAge: TOKEN_TTL_SEC_MAX,
-    });
-    return protectedHeader.kid === key.id ? (CLAIMS.safeParse(payload).data ?? null) : null;
-  } catch (error) {
-    if (error instanceof errors.JOSEError) {
-      return null;
-    }
-    throw error;
-  }
 }
 
 /**

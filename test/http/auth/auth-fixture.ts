@@ -37,6 +37,7 @@ export function authDeps(overrides: Partial<AuthDeps> = {}): AuthDeps {
   return {
     adminPassword: ADMIN_PASSWORD,
     tokenSigningKey: JSON.stringify(SIGNING_JWK),
+    tokenSigningKeyPrevious: undefined,
     tokenTtlSec: 300,
     clock: clockAt(NOW_MS),
     ...overrides,

@@ -1,11 +1,4 @@
-import {
-  type JWTPayload,
-  SignJWT,
-  UnsecuredJWT,
-  decodeJwt,
-  decodeProtectedHeader,
-  importJWK,
-} from 'jose';
+import { type JWTPayload, SignJWT, decodeJwt, decodeProtectedHeader, importJWK } from 'jose';
 import { describe, it } from 'vitest';
 
 import { ADMINISTRATOR, ANONYMOUS } from '../../../src/http/auth/actor.ts';
@@ -13,15 +6,7 @@ import { parseScopes } from '../../../src/http/auth/scopes.ts';
 import { mintToken, verifyToken } from '../../../src/http/auth/token.ts';
 import { ConfigurationError } from '../../../src/http/configuration-error.ts';
 import { addSeconds } from '../../../src/model/time.ts';
-import {
-  HOST,
-  NOW_MS,
-  NOW_SEC,
-  SIGNING_JWK,
-  aSigningJwk,
-  authDeps,
-  clockAt,
-} from './auth-fixture.ts';
+import { HOST, NOW_MS, NOW_SEC, SIGNING_JWK, authDeps, clockAt } from './auth-fixture.ts';
 
 const ACCESS = parseScopes(['repository:acme/app:pull,push', 'repository:alpine:pull'], HOST);
 const CONTENT = { service: HOST, subject: ADMINISTRATOR, access: ACCESS };
@@ -38,14 +23,11 @@ const GOOD_CLAIMS: JWTPayload = {
 };
 const GOOD_HEADER = { alg: 'ES256', kid: 'key-1', typ: 'JWT' };
 
-/** A token that our own key signed, with whatever claims and header. */
-async function signed(
-  claims: Record<string, unknown> = {},
-  { header = {}, jwk = SIGNING_JWK }: { header?: Record<string, unknown>; jwk?: object } = {},
-): Promise<string> {
+/** A token that our own key signed, with whatever claims. */
+async function signed(claims: Record<string, unknown> = {}): Promise<string> {
   return await new SignJWT({ ...GOOD_CLAIMS, ...claims })
-    .setProtectedHeader({ ...GOOD_HEADER, ...header })
-    .sign(await importJWK(jwk, 'ES256'));
+    .setProtectedHeader(GOOD_HEADER)
+    .sign(await importJWK(SIGNING_JWK, 'ES256'));
 }
 
 async function verify(token: string, nowMs = NOW_MS) {
@@ -149,41 +131,6 @@ describe('verifyToken', () => {
       expect(await verify(await signed(claims))).toBeNull();
     });
   }
-
-  it('refuses another key id, none, and another type', async ({ expect }) => {
-    for (const header of [{ kid: 'key-2' }, { kid: undefined }, { typ: 'at+jwt' }]) {
-      expect(await verify(await signed({}, { header }))).toBeNull();
-    }
-  });
-
-  it('refuses the signature of another key that claims our id', async ({ expect }) => {
-    expect(await verify(await signed({}, { jwk: await aSigningJwk() }))).toBeNull();
-  });
-
-  it('refuses a token of which any part was changed', async ({ expect }) => {
-    const token = await signed({ access: [] });
-    const [header = '', , signature = ''] = token.split('.');
-    const [, otherPayload = ''] = (await signed()).split('.');
-    expect(await verify(`${header}.${otherPayload}.${signature}`)).toBeNull();
-    const firstChanged = signature.startsWith('A') ? 'B' : 'A';
-    const tampered = `${firstChanged}${signature.slice(1)}`;
-    expect(await verify(`${token.slice(0, -signature.length)}${tampered}`)).toBeNull();
-    expect(await verify(token.slice(0, -signature.length))).toBeNull();
-  });
-
-  it('refuses a token without signature', async ({ expect }) => {
-    expect(await verify(new UnsecuredJWT(GOOD_CLAIMS).encode())).toBeNull();
-  });
-
-  it('refuses a token that was signed with our public key as an HMAC secret', async ({
-    expect,
-  }) => {
-    const { d: _, ...publicJwk } = SIGNING_JWK;
-    const token = await new SignJWT(GOOD_CLAIMS)
-      .setProtectedHeader({ ...GOOD_HEADER, alg: 'HS256' })
-      .sign(new TextEncoder().encode(JSON.stringify(publicJwk)));
-    expect(await verify(token)).toBeNull();
-  });
 
   it('refuses what is no token at all', async ({ expect }) => {
     for (const token of [
