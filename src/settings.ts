@@ -1,7 +1,12 @@
 import { z } from 'zod';
 
 import { ConfigurationError } from './http/configuration-error.ts';
-import { ANSWER_TTL_SEC_DEFAULT, TOKEN_TTL_SEC_DEFAULT } from './model/limits.ts';
+import {
+  ANSWER_TTL_SEC_DEFAULT,
+  ISSUER_LENGTH_MAX,
+  ISSUERS_MAX,
+  TOKEN_TTL_SEC_DEFAULT,
+} from './model/limits.ts';
 import { DEFAULT_SETTINGS, type RegistrySettings } from './registry/settings.ts';
 
 /** Everything that an operator decides by Worker variables. */
@@ -42,6 +47,33 @@ const secondsOrZero = (byDefault: number) =>
     .transform(Number)
     .default(byDefault);
 
+/** An issuer is compared as text, so there is one way to write it: as its tokens do. */
+function isIssuer(text: string): boolean {
+  const { protocol, username, password, href } = URL.parse(text) ?? {};
+  return (
+    text.length <= ISSUER_LENGTH_MAX &&
+    protocol === 'https:' &&
+    username === '' &&
+    password === '' &&
+    !/[?#]/.test(text) &&
+    (href === text || href === `${text}/`)
+  );
+}
+
+const issuers = z
+  .string()
+  .transform((text) =>
+    text
+      .split(',')
+      .map((issuer) => issuer.trim())
+      .filter(Boolean),
+  )
+  .refine(
+    (list) => list.length <= ISSUERS_MAX && list.every(isIssuer),
+    `expected at most ${ISSUERS_MAX} https URLs, as the tokens' iss has them, with commas between`,
+  )
+  .default([...DEFAULT_SETTINGS.oidcIssuers]);
+
 /** The variables by name. One that is not set has its default. */
 const variables = z.object({
   IMMUTABLE_TAGS: flag(DEFAULT_SETTINGS.immutableTags),
@@ -61,6 +93,7 @@ const variables = z.object({
   TOKEN_TTL_SEC: seconds(TOKEN_TTL_SEC_DEFAULT),
   ANSWER_TTL_SEC: secondsOrZero(ANSWER_TTL_SEC_DEFAULT),
   LEGACY_IMAGE_READS: flag(false),
+  OIDC_ISSUERS: issuers,
 });
 
 /** Reads the settings from a Worker's environment. Throws `ConfigurationError` naming a bad one. */
@@ -89,6 +122,7 @@ export function readSettings(environment: object): Settings {
       publicCatalog: data.PUBLIC_CATALOG,
       removedTagExpirationSec: data.REMOVED_TAG_EXPIRATION_SEC,
       pullReportIntervalSec: data.PULL_REPORT_INTERVAL_SEC,
+      oidcIssuers: data.OIDC_ISSUERS,
     },
     readConsistency: data.READ_CONSISTENCY,
     tokenTtlSec: data.TOKEN_TTL_SEC,

@@ -78,6 +78,8 @@ export interface RegistryErrorDetails {
   PolicyNotFound: { readonly uuid: string | null };
   /** The number of days is none that a namespace may hold what is pulled for. */
   HeldByPullDaysOutOfRange: { readonly days: number };
+  /** A trust rule of a robot, or their number, is not one that the registry takes. */
+  InvalidTrustRule: { readonly reason: string };
   /** The text is not a legal key for a label of its source. */
   InvalidLabelKey: { readonly key: string };
   /** The media type is not one that a label's value may have. */
@@ -146,6 +148,7 @@ const MESSAGES: { [Code in RegistryErrorCode]: (detail: RegistryErrorDetails[Cod
       : `policy ${uuid} not found`,
   HeldByPullDaysOutOfRange: ({ days }) =>
     `what was pulled is held for 0 to ${HELD_BY_PULL_DAYS_MAX} whole days, not for ${days}`,
+  InvalidTrustRule: ({ reason }) => `trust rule invalid: ${reason}`,
   InvalidLabelKey: () =>
     `a label's key has 1 to ${LABEL_KEY_LENGTH_MAX} lower-case letters, digits, and single dots ` +
     'and dashes between them',

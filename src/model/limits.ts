@@ -242,3 +242,13 @@ export const SECRET_LENGTH = 64;
 export const SECRET_PREFIX_LENGTH = 12;
 /** When a secret was last used is written down once in so long; that is a row written. */
 export const LAST_USE_INTERVAL_MS = 86_400_000;
+
+/** Of trust rules a robot has, for the repositories and branches that may be it. */
+export const TRUST_RULES_PER_ROBOT_MAX = 50;
+/** The issuer and the subject of a trust rule, in characters. */
+export const ISSUER_LENGTH_MAX = 255;
+export const SUBJECT_PATTERN_LENGTH_MAX = 255;
+/** A subject that is longer is nobody's; those of jobs have some 100 characters. */
+export const SUBJECT_LENGTH_MAX = 1024;
+/** The issuers whose tokens an administrator allows; a list that is read for each. */
+export const ISSUERS_MAX = 20;

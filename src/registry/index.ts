@@ -1,4 +1,5 @@
 import { createAccessJudge } from './accounts/access.ts';
+import { createFederation } from './accounts/federation.ts';
 import { keepAnswersByDigest } from './answers-by-digest.ts';
 import {
   createBlobDeletes,
@@ -113,6 +114,7 @@ export function createRegistryOperations(deps: RegistryDeps) {
     ...createGarbageCollector(deps),
     ...createRemovalReads(deps),
     ...createAccessJudge(deps),
+    ...createFederation(deps),
     ...createAuditReads(deps),
     ...createHealthChecks(deps),
   };

@@ -35,6 +35,8 @@ export interface RegistrySettings {
   readonly removedTagExpirationSec: number;
   /** How far reports of pulls from one isolate are apart, in seconds; 0: pulls are not counted. */
   readonly pullReportIntervalSec: number;
+  /** The OpenID issuers whose tokens robots may trust; none: nobody logs in with such a token. */
+  readonly oidcIssuers: readonly string[];
 }
 
 export const DEFAULT_SETTINGS: RegistrySettings = {
@@ -51,4 +53,5 @@ export const DEFAULT_SETTINGS: RegistrySettings = {
   publicCatalog: false,
   removedTagExpirationSec: TIME_MACHINE_WINDOW_SEC_DEFAULT,
   pullReportIntervalSec: PULL_REPORT_INTERVAL_SEC_DEFAULT,
+  oidcIssuers: [],
 };

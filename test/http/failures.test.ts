@@ -58,6 +58,7 @@ const MISTAKES: readonly (readonly [string, string | undefined])[] = [
   ['UPLOAD_CHUNK_BYTES_MAX', '1.5'],
   ['TOKEN_TTL_SEC', '59'],
   ['TOKEN_TTL_SEC', '3661'],
+  ['OIDC_ISSUERS', 'http://gitlab.example.com'],
 ];
 
 describe('a mistake of the operator', () => {

@@ -112,6 +112,7 @@ export function toOciError(error: AnyRegistryError): OciError {
     case 'InvalidMediaType':
     case 'InvalidPolicy':
     case 'InvalidQuota':
+    case 'InvalidTrustRule':
     case 'NotAnImageManifest':
     case 'PolicyNotFound':
     case 'TagHasExpiration':
