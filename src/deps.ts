@@ -6,10 +6,12 @@ import { describeError, log } from './log.ts';
 import {
   CACHE_WRITES_REMEMBERED_MAX,
   PULL_HOLDS_REMEMBERED_MAX,
+  ISSUERS_MAX,
   REGION_SETS_REMEMBERED_MAX,
 } from './model/limits.ts';
 import type { CountryCode } from './model/regions.ts';
 import { type Clock, epochMs } from './model/time.ts';
+import type { IssuerKeySet } from './registry/accounts/issuer-keys.ts';
 import type { RegistryDeps } from './registry/deps.ts';
 import { createHousekeeping, createRegistry, createRegistryOperations } from './registry/index.ts';
 import { PullTally } from './registry/pulls/tally.ts';
@@ -36,14 +38,17 @@ const recentWrites = new IsolateMemory<true>(CACHE_WRITES_REMEMBERED_MAX);
 const pullTally = new PullTally();
 const pullHolds = new IsolateMemory<true>(PULL_HOLDS_REMEMBERED_MAX);
 const regionMemory = new IsolateMemory<readonly CountryCode[]>(REGION_SETS_REMEMBERED_MAX);
+const issuerKeyMemory = new IsolateMemory<IssuerKeySet>(ISSUERS_MAX);
+const issuerPauses = new IsolateMemory<true>(ISSUERS_MAX);
 
 /** What authentication needs. Secrets that are missing are told of when they are first needed. */
-export function authDeps(env: Secrets, { tokenTtlSec }: Settings): AuthDeps {
+export function authDeps(env: Secrets, { tokenTtlSec, oidcAudience }: Settings): AuthDeps {
   return {
     adminPassword: env.ADMIN_PASSWORD,
     tokenSigningKey: env.TOKEN_SIGNING_KEY,
     tokenSigningKeyPrevious: env.TOKEN_SIGNING_KEY_PREVIOUS,
     tokenTtlSec,
+    oidcAudience,
     clock: systemClock,
   };
 }
@@ -95,6 +100,9 @@ function openDeps(
     pullTally,
     pullHolds,
     sleep: (ms) => scheduler.wait(ms),
+    issuerKeyMemory,
+    issuerPauses,
+    fetch: (url, options) => fetch(url, options),
     clock: systemClock,
     ids: randomIds,
     settings: settings.registry,

@@ -19,6 +19,8 @@ export interface Settings {
   readonly answerTtlSec: number;
   /** Whether the tags of Docker's first registry API can be read. */
   readonly legacyImageReads: boolean;
+  /** Whom the tokens of OpenID issuers must be meant for; null: the host that is asked. */
+  readonly oidcAudience: string | null;
 }
 
 const flag = (byDefault: boolean) =>
@@ -94,6 +96,11 @@ const variables = z.object({
   ANSWER_TTL_SEC: secondsOrZero(ANSWER_TTL_SEC_DEFAULT),
   LEGACY_IMAGE_READS: flag(false),
   OIDC_ISSUERS: issuers,
+  OIDC_AUDIENCE: z
+    .string()
+    .regex(/^[\x21-\x7e]{1,255}$/, 'expected 1 to 255 characters without spaces')
+    .nullable()
+    .default(null),
 });
 
 /** Reads the settings from a Worker's environment. Throws `ConfigurationError` naming a bad one. */
@@ -128,5 +135,6 @@ export function readSettings(environment: object): Settings {
     tokenTtlSec: data.TOKEN_TTL_SEC,
     answerTtlSec: data.ANSWER_TTL_SEC,
     legacyImageReads: data.LEGACY_IMAGE_READS,
+    oidcAudience: data.OIDC_AUDIENCE,
   };
 }

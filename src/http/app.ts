@@ -5,6 +5,7 @@ import { requestId } from 'hono/request-id';
 import { describeError, log } from '../log.ts';
 import { isRegistryError } from '../model/errors.ts';
 import type { AuthDeps } from './auth/dependencies.ts';
+import { federationEndpoint } from './auth/federation-endpoint.ts';
 import { authentication } from './auth/middleware.ts';
 import { tokenEndpoint } from './auth/token-endpoint.ts';
 import { ConfigurationError } from './configuration-error.ts';
@@ -41,6 +42,7 @@ export function createApp({ auth, legacyImageReads = false, openScope }: AppOpti
   app.get('/health/instance', instanceHealth);
   app.get('/health/endtoend', endToEndHealth);
   app.all('/health/:check', only('GET', 'HEAD'));
+  app.route('/oauth2/federation', federationEndpoint(auth));
   app.route('/v2/auth', tokenEndpoint(auth));
   app.use('/v2/*', authentication(auth));
   app.route('/v2', ociRoutes());

@@ -70,6 +70,11 @@ export function robotName(namespace: NamespaceName, shortName: string): AccountN
     : null;
 }
 
+/** Whether this is a robot's name, and no person's. */
+export function isRobotName(name: AccountName): boolean {
+  return name.includes(ROBOT_SEPARATOR);
+}
+
 /** What a robot is called within its namespace. */
 export function robotShortName(name: AccountName): string {
   return name.slice(name.indexOf(ROBOT_SEPARATOR) + ROBOT_SEPARATOR.length);

@@ -80,6 +80,8 @@ export interface RegistryErrorDetails {
   HeldByPullDaysOutOfRange: { readonly days: number };
   /** A trust rule of a robot, or their number, is not one that the registry takes. */
   InvalidTrustRule: { readonly reason: string };
+  /** The OpenID issuer does not give its keys, or gave what is none; `reason` is for operators. */
+  IssuerUnavailable: { readonly issuer: string; readonly reason: string };
   /** The text is not a legal key for a label of its source. */
   InvalidLabelKey: { readonly key: string };
   /** The media type is not one that a label's value may have. */
@@ -149,6 +151,7 @@ const MESSAGES: { [Code in RegistryErrorCode]: (detail: RegistryErrorDetails[Cod
   HeldByPullDaysOutOfRange: ({ days }) =>
     `what was pulled is held for 0 to ${HELD_BY_PULL_DAYS_MAX} whole days, not for ${days}`,
   InvalidTrustRule: ({ reason }) => `trust rule invalid: ${reason}`,
+  IssuerUnavailable: ({ issuer }) => `the keys of ${issuer} cannot be had now; try again`,
   InvalidLabelKey: () =>
     `a label's key has 1 to ${LABEL_KEY_LENGTH_MAX} lower-case letters, digits, and single dots ` +
     'and dashes between them',

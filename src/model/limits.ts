@@ -250,5 +250,23 @@ export const ISSUER_LENGTH_MAX = 255;
 export const SUBJECT_PATTERN_LENGTH_MAX = 255;
 /** A subject that is longer is nobody's; those of jobs have some 100 characters. */
 export const SUBJECT_LENGTH_MAX = 1024;
-/** The issuers whose tokens an administrator allows; a list that is read for each. */
+/** A job's token carries some dozens of claims, in 1 to 4 kB. */
+export const OIDC_TOKEN_LENGTH_MAX = 16_384;
+/** Some issuers let a token live as long as the job, which may be days; no older one is taken. */
+export const OIDC_TOKEN_AGE_SEC_MAX = 86_400;
+/** What a robot gets for it: long enough for a job, and what other registries give. */
+export const ROBOT_TOKEN_TTL_SEC = 3600;
+/** The issuers whose tokens an administrator allows; an isolate remembers the keys of all. */
 export const ISSUERS_MAX = 20;
+/** A key that an issuer withdrew is taken for so long. Jobs of a day cost 144 writes at most. */
+export const ISSUER_KEYS_TTL_SEC = 600;
+/**
+ * How long an issuer is left alone after it was asked for keys that it may have got since, or failed:
+ * whoever makes up key ids has it asked no more often.
+ */
+export const ISSUER_PAUSE_MS = 10_000;
+/** For both answers of an issuer together; a job's login must not hang on one that does not answer. */
+export const ISSUER_TIMEOUT_MS = 4000;
+/** A discovery document has some 2 kB, a set of keys some 10. */
+export const ISSUER_ANSWER_BYTES_MAX = 262_144;
+export const ISSUER_KEYS_MAX = 100;

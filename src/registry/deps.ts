@@ -5,6 +5,7 @@ import type { AnswerCache } from '../storage/edge/answer-cache.ts';
 import type { IsolateMemory } from '../storage/isolate-memory.ts';
 import type { Cache } from '../storage/kv/cache.ts';
 import type { BlobStore } from '../storage/r2/blob-store.ts';
+import type { IssuerKeySet } from './accounts/issuer-keys.ts';
 import type { PullTally } from './pulls/tally.ts';
 import type { RegistrySettings } from './settings.ts';
 
@@ -20,6 +21,11 @@ export interface RegistryDeps {
   readonly pullTally: PullTally;
   /** The manifests, by id, that this isolate had held because they were pulled. */
   readonly pullHolds: IsolateMemory<true>;
+  /** The keys of OpenID issuers, and which issuers are not to be asked for a while; as above. */
+  readonly issuerKeyMemory: IsolateMemory<IssuerKeySet>;
+  readonly issuerPauses: IsolateMemory<true>;
+  /** Asks another server; the one way out of the Worker that is no binding. */
+  readonly fetch: OutboundFetch;
   readonly clock: Clock;
   /** Waits so many milliseconds. */
   readonly sleep: (ms: number) => Promise<void>;
@@ -32,6 +38,17 @@ export interface RegistryDeps {
   /** Logs what went wrong and changes no answer. */
   readonly report: (error: unknown) => void;
 }
+
+/** A GET of another server. */
+export type OutboundFetch = (
+  url: string,
+  options: {
+    /** Ends the request and its body. */
+    readonly signal: AbortSignal;
+    readonly headers: Readonly<Record<string, string>>;
+    readonly redirect: 'manual';
+  },
+) => Promise<Response>;
 
 /** Where names that nobody chose come from. */
 export interface Ids {

@@ -1,5 +1,6 @@
 import { createAccessJudge } from './accounts/access.ts';
 import { createFederation } from './accounts/federation.ts';
+import { createIssuerKeys } from './accounts/issuer-keys.ts';
 import { keepAnswersByDigest } from './answers-by-digest.ts';
 import {
   createBlobDeletes,
@@ -115,6 +116,7 @@ export function createRegistryOperations(deps: RegistryDeps) {
     ...createRemovalReads(deps),
     ...createAccessJudge(deps),
     ...createFederation(deps),
+    ...createIssuerKeys(deps),
     ...createAuditReads(deps),
     ...createHealthChecks(deps),
   };

@@ -60,6 +60,23 @@ export async function retrieve<Value>(
   return value;
 }
 
+/**
+ * A value loaded anew, kept in the place of the one that is kept: for who knows that it is too old
+ * for them. Only for values of time alone.
+ */
+export async function renew<Value>(
+  kind: CachedKind<Value>,
+  load: () => Promise<Value>,
+  deps: CacheDeps,
+  { memory }: { readonly memory: IsolateMemory<Value> },
+): Promise<Value> {
+  const validUntilMs = lifetimeEndMs(kind, deps.clock.nowMs());
+  const value = await load();
+  memory.set(kind.key, value, validUntilMs);
+  keep(kind, { version: UNVERSIONED, validUntilMs, value }, deps);
+  return value;
+}
+
 /** How to tell whether a kept value is still true, and what to do if it is not. */
 export interface VersionedSource<Version, Value> {
   readonly nowMs: EpochMs;

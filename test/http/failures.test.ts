@@ -33,6 +33,7 @@ const REQUESTS: readonly (readonly [string, string])[] = [
   ['PATCH', '/v2/acme/app/blobs/uploads/x'],
   ['GET', '/v2/acme/app/tags/list'],
   ['GET', '/v2/NOT/A/NAME'],
+  ['GET', '/oauth2/federation/robot/token'],
   ['GET', '/health/instance'],
   ['GET', '/health/endtoend'],
   ['GET', '/'],
@@ -59,6 +60,7 @@ const MISTAKES: readonly (readonly [string, string | undefined])[] = [
   ['TOKEN_TTL_SEC', '59'],
   ['TOKEN_TTL_SEC', '3661'],
   ['OIDC_ISSUERS', 'http://gitlab.example.com'],
+  ['OIDC_AUDIENCE', 'registry example'],
 ];
 
 describe('a mistake of the operator', () => {

@@ -2,7 +2,7 @@ import { env } from 'cloudflare:workers';
 
 import { type RepositoryName, parseRepositoryName } from '../../src/model/names.ts';
 import type { RepositoryRef } from '../../src/model/references.ts';
-import type { RegistryDeps } from '../../src/registry/deps.ts';
+import type { OutboundFetch, RegistryDeps } from '../../src/registry/deps.ts';
 import {
   createHousekeeping,
   createRegistry,
@@ -29,6 +29,8 @@ export interface TestRegistryOptions {
   readonly readConsistency?: 'replica' | 'primary';
   /** How long answers by digest are kept, in seconds; off by default. */
   readonly answerTtlSec?: number;
+  /** Stands for all other servers; by default there are none. */
+  readonly fetch?: OutboundFetch;
   /** Told of what goes wrong beside the answers; by default it is thrown. */
   readonly onFailure?: (error: unknown) => void;
   /** What the isolate counted; one of its own by default. */
@@ -49,6 +51,7 @@ export function openTestRegistry({
   legacyImageKey = LEGACY_IMAGE_KEY,
   readConsistency = 'primary',
   answerTtlSec = 0,
+  fetch = (url) => Promise.reject(new Error(`nobody answers ${url}`)),
   onFailure = (error) => {
     throw error;
   },
@@ -72,6 +75,9 @@ export function openTestRegistry({
     pullTally,
     pullHolds: new IsolateMemory(100),
     sleep,
+    issuerKeyMemory: new IsolateMemory(100),
+    issuerPauses: new IsolateMemory(100),
+    fetch,
     clock,
     ids: { uuid: () => crypto.randomUUID() },
     settings: { ...DEFAULT_SETTINGS, ...settings },

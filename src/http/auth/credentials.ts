@@ -1,4 +1,4 @@
-import { parseAccountName } from '../../model/accounts.ts';
+import { isRobotName, parseAccountName } from '../../model/accounts.ts';
 import { ConfigurationError } from '../configuration-error.ts';
 import {
   ADMINISTRATOR,
@@ -7,6 +7,8 @@ import {
   type Claimant,
 } from './actor.ts';
 import type { AuthDeps } from './dependencies.ts';
+import { verifyRobotToken } from './robot-token.ts';
+import type { SignedTokenDeps } from './signed-token.ts';
 
 /** What an `Authorization` header holds, not yet checked. */
 export type Credentials = BasicCredentials | BearerCredentials;
@@ -46,16 +48,20 @@ export function parseAuthorization(header: string): Credentials | null {
 /** The user name that stands for whomever the secret belongs to. */
 const ANY_USERNAME = '$app';
 
+/** What no secret that is kept looks like. */
+const JWT = /^[\w-]+\.[\w-]+\.[\w-]+$/;
+
 /**
- * Whom a user name and password identify. The administrator is known by a password; whether anybody
- * else is who they say is for the stores to tell. Null: it is not the administrator's password, or
+ * Whom a user name and password identify. The administrator is known by a password, and a robot by a
+ * token that it got from us; whether there is such a robot, and anybody else is who they say, is for
+ * the stores to tell. Null: it is not the administrator's password, no good token of the robot, or
  * nobody can be called so.
  *
- * @throws ConfigurationError if there is no `ADMIN_PASSWORD`
+ * @throws ConfigurationError if there is no `ADMIN_PASSWORD`, or for a bad signing key
  */
 export async function identify(
   { username, password }: BasicCredentials,
-  deps: Pick<AuthDeps, 'adminPassword'>,
+  deps: Pick<AuthDeps, 'adminPassword'> & SignedTokenDeps & { readonly service: string },
 ): Promise<AdministratorActor | Claimant | null> {
   const adminPassword = requireAdminPassword(deps);
   if (username === ADMINISTRATOR_NAME) {
@@ -64,7 +70,14 @@ export async function identify(
   if (username === ANY_USERNAME) {
     return { kind: 'claimant', claim: { kind: 'secret', username: null, secret: password } };
   }
-  return parseAccountName(username) === null
+  const name = parseAccountName(username);
+  if (name !== null && isRobotName(name) && JWT.test(password)) {
+    const robot = await verifyRobotToken(password, deps);
+    return robot?.name === name
+      ? { kind: 'claimant', claim: { kind: 'signed', name, accountId: robot.id } }
+      : null;
+  }
+  return name === null
     ? null
     : { kind: 'claimant', claim: { kind: 'secret', username, secret: password } };
 }

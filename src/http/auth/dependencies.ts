@@ -10,5 +10,7 @@ export interface AuthDeps {
   readonly tokenSigningKeyPrevious: string | undefined;
   /** How long a token is good for, in seconds: 60 to 3660. */
   readonly tokenTtlSec: number;
+  /** Whom the tokens of OpenID issuers must be meant for; null: the host that is asked. */
+  readonly oidcAudience: string | null;
   readonly clock: Clock;
 }

@@ -52,7 +52,7 @@ async function resolveActor(
     return REFUSED;
   }
   if (credentials.kind === 'basic') {
-    return (await identify(credentials, deps)) ?? REFUSED;
+    return (await identify(credentials, { ...deps, service })) ?? REFUSED;
   }
   // A token of ours has dots; a secret has none, and may be sent in its place.
   const { token } = credentials;

@@ -22,7 +22,7 @@ export function askerOf(who: AnonymousActor | AccountSubject | Claimant): Asker 
     case 'anonymous':
       return { kind: 'anonymous' };
     case 'account':
-      return { kind: 'claimant', claim: { kind: 'signed', name: who.name } };
+      return { kind: 'claimant', claim: { kind: 'signed', name: who.name, accountId: null } };
     case 'claimant':
       return { kind: 'claimant', claim: who.claim };
   }

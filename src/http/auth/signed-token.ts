@@ -1,7 +1,7 @@
 import { type JWTPayload, SignJWT, errors, jwtVerify } from 'jose';
 
 import { TOKEN_LEEWAY_SEC } from '../../model/limits.ts';
-import { type EpochSeconds, toEpochSeconds } from '../../model/time.ts';
+import { type EpochSeconds, MS_PER_SECOND, toEpochSeconds } from '../../model/time.ts';
 import type { AuthDeps } from './dependencies.ts';
 import { type KeySecrets, SIGNING_ALGORITHM, requireSigningKeys } from './signing-key.ts';
 
@@ -13,6 +13,11 @@ export interface MintedToken {
   readonly token: string;
   readonly issuedAt: EpochSeconds;
   readonly expiresInSec: number;
+}
+
+/** When a token was issued, as its client is told: RFC 3339. */
+export function formatIssuedAt({ issuedAt }: Pick<MintedToken, 'issuedAt'>): string {
+  return new Date(issuedAt * MS_PER_SECOND).toISOString();
 }
 
 /** What sets one kind of our tokens apart from another. */

@@ -1,6 +1,5 @@
 import { Hono } from 'hono';
 
-import { MS_PER_SECOND } from '../../model/time.ts';
 import type { AccessJudge } from '../../registry/accounts/access.ts';
 import { OciError } from '../oci/errors.ts';
 import { ANONYMOUS } from './actor.ts';
@@ -9,7 +8,7 @@ import { identify, parseAuthorization, requireAdminPassword } from './credential
 import type { AuthDeps } from './dependencies.ts';
 import { type Caller, grantScopes } from './grants.ts';
 import { parseScopes } from './scopes.ts';
-import type { MintedToken } from './signed-token.ts';
+import { type MintedToken, formatIssuedAt } from './signed-token.ts';
 import { mintToken } from './token.ts';
 
 /** Docker's token response; OAuth clients read `access_token`, which is the same token. */
@@ -76,7 +75,10 @@ async function identifyCaller(
     return ANONYMOUS;
   }
   const credentials = parseAuthorization(header);
-  const caller = credentials?.kind === 'basic' ? await identify(credentials, deps) : null;
+  const caller =
+    credentials?.kind === 'basic'
+      ? await identify(credentials, { ...deps, service: origin.host })
+      : null;
   if (caller === null) {
     throw badCredentials(origin);
   }
@@ -87,11 +89,12 @@ function badCredentials(origin: Origin): OciError {
   return unauthorized(origin, { message: 'invalid user name or password' });
 }
 
-function tokenResponse({ token, issuedAt, expiresInSec }: MintedToken): TokenResponse {
+function tokenResponse(minted: MintedToken): TokenResponse {
+  const { token, expiresInSec } = minted;
   return {
     token,
     access_token: token,
     expires_in: expiresInSec,
-    issued_at: new Date(issuedAt * MS_PER_SECOND).toISOString(),
+    issued_at: formatIssuedAt(minted),
   };
 }

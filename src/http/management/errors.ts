@@ -17,6 +17,7 @@ export const MANAGEMENT_ERRORS = {
   unsupported_media_type: { status: 415, description: 'A body is JSON.' },
   too_many_requests: { status: 429, description: 'The same request may succeed a little later.' },
   server_error: { status: 500, description: 'Something went wrong here; the log has more.' },
+  downstream_issue: { status: 520, description: 'Another server did not answer as it should.' },
   read_only: { status: 503, description: 'The repository takes no writes in its state.' },
   not_configured: { status: 503, description: 'A secret or setting of the registry is missing.' },
 } as const satisfies Record<string, { status: ContentfulStatusCode; description: string }>;
@@ -80,6 +81,8 @@ function typeOf(error: AnyRegistryError): ManagementErrorType {
       return 'too_many_requests';
     case 'QuotaExceeded':
       return 'exceeds_license';
+    case 'IssuerUnavailable':
+      return 'downstream_issue';
     case 'BlobTooLarge':
     case 'BlobUnknown':
     case 'BodyLength':
@@ -93,6 +96,7 @@ function typeOf(error: AnyRegistryError): ManagementErrorType {
     case 'InvalidMediaType':
     case 'InvalidPolicy':
     case 'InvalidQuota':
+    case 'InvalidTrustRule':
     case 'ManifestInvalid':
     case 'ManifestTooLarge':
     case 'ManifestTypeUnsupported':

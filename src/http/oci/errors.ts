@@ -102,6 +102,8 @@ export function toOciError(error: AnyRegistryError): OciError {
       return blobInUse(message, error.detail);
     case 'Conflict':
       return new OciError(429, { code: 'TOOMANYREQUESTS', message }, { 'Retry-After': '1' });
+    case 'IssuerUnavailable':
+      return new OciError(503, { code: 'UNAVAILABLE', message });
     // No endpoint of the distribution-spec asks for what these refuse.
     case 'DuplicatePolicy':
     case 'ExpirationOutOfRange':

@@ -15,8 +15,8 @@ import { isSecretOf, secretPrefix } from './secrets.ts';
 export type Claim =
   /** They know a secret of an account; if they gave a name too, it must be that account's. */
   | { readonly kind: 'secret'; readonly username: string | null; readonly secret: string }
-  /** Something that was signed here says so. */
-  | { readonly kind: 'signed'; readonly name: AccountName };
+  /** Something that was signed here says so; of which account of that name, if `accountId` is known. */
+  | { readonly kind: 'signed'; readonly name: AccountName; readonly accountId: number | null };
 
 /** Who asks. The administrator is none of these, and needs no judgement. */
 export type Asker =
@@ -119,7 +119,8 @@ async function isTrueClaim(
   const account = row?.facts.account;
   const { claim } = asker;
   if (claim.kind === 'signed') {
-    return account?.isEnabled === true;
+    const isMeant = claim.accountId === null || claim.accountId === account?.id;
+    return isMeant && account?.isEnabled === true;
   }
   const credential = row?.credential ?? null;
   const isProven = await isSecretOf(claim.secret, credential?.secretHash ?? null);

@@ -35,3 +35,8 @@ export function regionsKey(namespace: string): string {
   return keyOf('v1', 'geo', namespace);
 }
 export const REGIONS_TTL_SEC = 240;
+
+/** The keys of an OpenID issuer. By time alone: one that it withdrew is taken for so long. */
+export function issuerKeysKey(issuer: string): string {
+  return keyOf('v1', 'issuer-keys', issuer);
+}

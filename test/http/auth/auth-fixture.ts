@@ -39,6 +39,7 @@ export function authDeps(overrides: Partial<AuthDeps> = {}): AuthDeps {
     tokenSigningKey: JSON.stringify(SIGNING_JWK),
     tokenSigningKeyPrevious: undefined,
     tokenTtlSec: 300,
+    oidcAudience: null,
     clock: clockAt(NOW_MS),
     ...overrides,
   };

@@ -4,7 +4,7 @@ import { describe, it } from 'vitest';
 import { ADMINISTRATOR } from '../../../src/http/auth/actor.ts';
 import { identify, parseAuthorization } from '../../../src/http/auth/credentials.ts';
 import { ConfigurationError } from '../../../src/http/configuration-error.ts';
-import { ADMIN_PASSWORD, basic } from './auth-fixture.ts';
+import { ADMIN_PASSWORD, HOST, authDeps, basic } from './auth-fixture.ts';
 
 describe('parseAuthorization', () => {
   it('reads back every user name without a colon and every password', ({ expect }) => {
@@ -74,6 +74,8 @@ describe('parseAuthorization', () => {
   }
 });
 
+const DEPS = { ...authDeps(), service: HOST };
+
 describe('identify', () => {
   const callers: readonly [string, string, boolean][] = [
     ['admin', ADMIN_PASSWORD, true],
@@ -90,9 +92,9 @@ describe('identify', () => {
   ];
   for (const [username, password, good] of callers) {
     it(`says ${good ? 'yes' : 'no'} to '${username}' with '${password}'`, async ({ expect }) => {
-      expect(
-        await identify({ kind: 'basic', username, password }, { adminPassword: ADMIN_PASSWORD }),
-      ).toEqual(good ? ADMINISTRATOR : null);
+      expect(await identify({ kind: 'basic', username, password }, DEPS)).toEqual(
+        good ? ADMINISTRATOR : null,
+      );
     });
   }
 
@@ -103,7 +105,7 @@ describe('identify', () => {
       ['$app', null],
     ] as const) {
       const credentials = { kind: 'basic', username, password: 'S3CRET' } as const;
-      expect(await identify(credentials, { adminPassword: ADMIN_PASSWORD })).toEqual({
+      expect(await identify(credentials, DEPS)).toEqual({
         kind: 'claimant',
         claim: { kind: 'secret', username: claimed, secret: 'S3CRET' },
       });
@@ -115,7 +117,7 @@ describe('identify', () => {
       expect,
     }) => {
       await expect(
-        identify({ kind: 'basic', username: 'admin', password: '' }, { adminPassword }),
+        identify({ kind: 'basic', username: 'admin', password: '' }, { ...DEPS, adminPassword }),
       ).rejects.toThrow(ConfigurationError);
     });
   }

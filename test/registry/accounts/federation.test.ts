@@ -17,6 +17,8 @@ const MAIN: TrustRule = { issuer: GITHUB, subject: 'repo:acme/app:ref:refs/heads
 const TAGS: TrustRule = { issuer: GITHUB, subject: 'repo:acme/app:ref:refs/tags/v*' };
 const PROJECT: TrustRule = { issuer: GITLAB, subject: 'project_path:acme/app:*' };
 
+const nameOf = (text: string) => text as AccountName;
+
 const storedRules = () =>
   select('SELECT account_id, issuer, subject FROM robot_federation ORDER BY issuer, subject');
 
@@ -101,7 +103,6 @@ describe('the trust rules of a robot', () => {
 
 describe('findTrust', () => {
   const token = { issuer: GITHUB, subject: MAIN.subject };
-  const nameOf = (text: string) => text as AccountName;
 
   it('gives the robot that trusts the issuer with the subject, in one statement', async ({
     expect,

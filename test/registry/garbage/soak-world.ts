@@ -201,6 +201,7 @@ const SETTINGS_TABLES = [
   'gc_audit',
   'namespace_quota',
   'quota_namespace_size',
+  'quota_repository_size',
   'gc_removal',
   'gc_lease',
   'namespace_retention_policy',
