@@ -20,7 +20,7 @@ export const MANAGEMENT_ERRORS = {
   downstream_issue: { status: 520, description: 'Another server did not answer as it should.' },
   read_only: { status: 503, description: 'The repository takes no writes in its state.' },
   not_configured: { status: 503, description: 'A secret or setting of the registry is missing.' },
-} as const satisfies Record<string, { status: ContentfulStatusCode; description: string }>;
+} as const satisfies Record<string, { status: number; description: string }>;
 
 export type ManagementErrorType = keyof typeof MANAGEMENT_ERRORS;
 
@@ -53,7 +53,8 @@ export function answerManagementError(c: Context<AppEnv>, error: ManagementError
     error_type: type,
     error_message: message,
   };
-  return c.json(body, status, headers);
+  // 520 is none of HTTP's, but what clients of this API know.
+  return c.json(body, status as ContentfulStatusCode, headers);
 }
 
 /** The domain's refusal as the management API says it; every code has an arm. */
