@@ -34,6 +34,8 @@ CREATE TABLE repository (
   content_epoch INTEGER NOT NULL DEFAULT 0,
   -- Raised by every change of a policy; a push that evaluated older ones begins again.
   immutability_epoch INTEGER NOT NULL DEFAULT 0,
+  -- Last, so that no read of what stands before it goes through the text.
+  description TEXT NOT NULL DEFAULT '' CHECK (length(description) <= 25000),
   UNIQUE (namespace_id, name)
 ) STRICT;
 

@@ -90,6 +90,8 @@ export interface RegistryErrorDetails {
   ImmutableLabel: { readonly key: string };
   /** The storage location is not one that this registry knows. */
   UnknownLocation: { readonly locationName: string };
+  /** What somebody wrote about a thing is too long. */
+  FieldInvalid: { readonly field: 'description'; readonly reason: string };
   /** The write lost its race as often as it was begun; the same request may succeed later. */
   Conflict: { readonly attempts: number };
 }
@@ -159,6 +161,7 @@ const MESSAGES: { [Code in RegistryErrorCode]: (detail: RegistryErrorDetails[Cod
     `a label's value is 'text/plain' or 'application/json', not '${mediaType}'`,
   ImmutableLabel: ({ key }) => `label '${key}' was not made through the API and cannot be changed`,
   UnknownLocation: ({ locationName }) => `unknown storage location '${locationName}'`,
+  FieldInvalid: ({ field, reason }) => `${field} invalid: ${reason}`,
   Conflict: ({ attempts }) => `the write lost its race ${attempts} times; try again`,
 };
 

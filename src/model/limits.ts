@@ -240,6 +240,8 @@ export const TOKEN_LEEWAY_SEC = 30;
 /** Secrets of 36 letters and digits hold 330 bits; the first characters, 62 bits, find the row. */
 export const SECRET_LENGTH = 64;
 export const SECRET_PREFIX_LENGTH = 12;
+/** In characters; a text of a few pages. */
+export const REPOSITORY_DESCRIPTION_LENGTH_MAX = 25_000;
 /** When a secret was last used is written down once in so long; that is a row written. */
 export const LAST_USE_INTERVAL_MS = 86_400_000;
 

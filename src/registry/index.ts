@@ -39,6 +39,7 @@ import { createReferrers } from './referrers.ts';
 import { createCachedRegions, createRegionRulesWrites } from './regions.ts';
 import {
   createCatalog,
+  createRepositoryChanges,
   createRepositoryProvisioning,
   createRepositoryReads,
 } from './repositories.ts';
@@ -97,6 +98,7 @@ export function createRegistryOperations(deps: RegistryDeps) {
     ...createManifestLocks(deps),
     ...createReferrers(deps),
     ...createRepositoryProvisioning(deps),
+    ...createRepositoryChanges(deps),
     ...createCatalog(deps),
     ...createDeletions(deps),
     ...createBlobSources(deps),

@@ -1,18 +1,25 @@
 import type { Page } from '../model/datatypes.ts';
 import { RegistryError } from '../model/errors.ts';
+import { REPOSITORY_DESCRIPTION_LENGTH_MAX } from '../model/limits.ts';
 import type { RepositoryName } from '../model/names.ts';
 import type { RepositoryRef } from '../model/references.ts';
 import { Batch } from '../storage/d1/batch.ts';
 import {
+  descriptionStatement,
   insertNamespaceStatement,
   insertRepositoryByAccountStatement,
   insertRepositoryStatement,
   insertRightOfCreatorStatement,
   repositoryByNameStatement,
   repositoryNamesStatement,
+  setDescriptionStatement,
+  setVisibilityStatement,
 } from '../storage/d1/repositories.ts';
+import type { Statement } from '../storage/d1/statement.ts';
+import { requireText } from './accounts/fields.ts';
 import type { RegistryDeps } from './deps.ts';
 import type { RepositoryReads } from './interface.ts';
+import { sendAgain } from './send-again.ts';
 
 /** Looks repositories up. */
 export function createRepositoryReads({ database }: RegistryDeps): RepositoryReads {
@@ -62,6 +69,42 @@ export function createRepositoryProvisioning({
       }
       const found = batch.add(repositoryByNameStatement({ ...name }));
       return (await batch.run(database.primary)).firstOf(found);
+    },
+  };
+}
+
+/** Changes what a repository shows of itself. */
+export interface RepositoryChanges {
+  /**
+   * Shows a repository to everybody, or only to those who have a right there. False: it is gone.
+   */
+  changeVisibility(repository: RepositoryRef, visibility: 'public' | 'private'): Promise<boolean>;
+  /** What is said of a repository; empty if nobody said anything, null if it is gone. */
+  getRepositoryDescription(repository: RepositoryRef): Promise<string | null>;
+  /** Says something else of it. False: it is gone. Errors: FieldInvalid (over 25,000 characters). */
+  changeRepositoryDescription(repository: RepositoryRef, description: string): Promise<boolean>;
+}
+
+export function createRepositoryChanges({ database }: RegistryDeps): RepositoryChanges {
+  const { primary } = database;
+  const isThereAfter = async (repositoryId: number, change: Statement<never>) => {
+    const [, found] = await sendAgain(() =>
+      primary.batch([change, descriptionStatement({ repositoryId })]),
+    );
+    return found.length > 0;
+  };
+  return {
+    changeVisibility: ({ id: repositoryId }, visibility) =>
+      isThereAfter(repositoryId, setVisibilityStatement({ repositoryId, visibility })),
+
+    async getRepositoryDescription({ id: repositoryId }) {
+      const found = await primary.first(descriptionStatement({ repositoryId }));
+      return found?.description ?? null;
+    },
+
+    async changeRepositoryDescription({ id: repositoryId }, description) {
+      requireText('description', description, { max: REPOSITORY_DESCRIPTION_LENGTH_MAX });
+      return isThereAfter(repositoryId, setDescriptionStatement({ repositoryId, description }));
     },
   };
 }

@@ -1,8 +1,12 @@
 import { env } from 'cloudflare:workers';
 import { describe, it } from 'vitest';
 
-import { TIME_MACHINE_WINDOW_SEC_DEFAULT } from '../../src/model/limits.ts';
+import {
+  REPOSITORY_DESCRIPTION_LENGTH_MAX,
+  TIME_MACHINE_WINDOW_SEC_DEFAULT,
+} from '../../src/model/limits.ts';
 import { interleaveAll } from '../support/interleave.ts';
+import { losing } from '../support/lost-answers.ts';
 import { aRepository, aRepositoryName, openTestRegistry } from '../support/registry.ts';
 
 describe('lookupRepository', () => {
@@ -83,5 +87,38 @@ describe('ensureRepository', () => {
         },
       };
     });
+  });
+});
+
+/** What is done, though the first answer is lost. */
+const lossy = () => openTestRegistry({ gate: losing(['committed, then lost']).gate }).operations;
+
+describe('what a repository shows of itself', () => {
+  it('is changed once, though the answer is lost, and not of one that is gone', async ({
+    expect,
+  }) => {
+    const world = openTestRegistry();
+    const { operations, registry, meter } = world;
+    const repository = await aRepository(world);
+    for (const visibility of ['public', 'private'] as const) {
+      expect(await lossy().changeVisibility(repository, visibility)).toBe(true);
+      const { namespaceName, name } = repository;
+      const now = await registry.lookupRepository(namespaceName, name);
+      expect(now?.isPublic).toBe(visibility === 'public');
+    }
+    expect(await operations.getRepositoryDescription(repository)).toBe('');
+    const text = '🐈'.repeat(REPOSITORY_DESCRIPTION_LENGTH_MAX);
+    expect(await lossy().changeRepositoryDescription(repository, text)).toBe(true);
+    expect(await operations.getRepositoryDescription(repository)).toBe(text);
+    const tooLong = operations.changeRepositoryDescription(repository, `${text}x`);
+    await expect(tooLong).rejects.toMatchObject({ code: 'FieldInvalid' });
+    const { d1RowsWritten } = meter.usage;
+    expect(await operations.changeVisibility(repository, 'private')).toBe(true);
+    expect(await operations.changeRepositoryDescription(repository, text)).toBe(true);
+    expect(meter.usage.d1RowsWritten).toBe(d1RowsWritten);
+    await operations.markRepositoryForDeletion(repository);
+    expect(await operations.changeVisibility(repository, 'public')).toBe(false);
+    expect(await operations.changeRepositoryDescription(repository, 'x')).toBe(false);
+    expect(await operations.getRepositoryDescription(repository)).toBeNull();
   });
 });

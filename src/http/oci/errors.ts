@@ -108,6 +108,7 @@ export function toOciError(error: AnyRegistryError): OciError {
     case 'DuplicatePolicy':
     case 'ExpirationOutOfRange':
     case 'HeldByPullDaysOutOfRange':
+    case 'FieldInvalid':
     case 'ImmutableLabel':
     case 'InvalidFilter':
     case 'InvalidLabelKey':

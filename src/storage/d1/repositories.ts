@@ -123,6 +123,35 @@ export const repositoryContentVersionStatement = defineStatement<
     WHERE n.name = ${p.namespace} AND r.name = ${p.repository} AND r.state <> 3`,
 );
 
+/** Shows a repository to everybody, or hides it, unless it is as it shall be. */
+export const setVisibilityStatement = defineStatement<{
+  repositoryId: number;
+  visibility: 'public' | 'private';
+}>(
+  (p) => sql`
+    UPDATE ${repository} SET visibility = ${p.visibility}
+    WHERE id = ${p.repositoryId} AND state <> 3 AND visibility <> ${p.visibility}`,
+);
+
+export const setDescriptionStatement = defineStatement<{
+  repositoryId: number;
+  description: string;
+}>(
+  (p) => sql`
+    UPDATE ${repository} SET description = ${p.description}
+    WHERE id = ${p.repositoryId} AND state <> 3 AND description <> ${p.description}`,
+);
+
+/** What is said of a repository; no row if it is gone. */
+export const descriptionStatement = defineStatement<
+  { repositoryId: number },
+  { description: string }
+>(
+  (p) => sql`
+    SELECT r.description AS description FROM ${repository} r
+    WHERE r.id = ${p.repositoryId} AND r.state <> 3`,
+);
+
 type RepositoryNameRow = { namespaceName: string; repositoryName: string };
 
 /**

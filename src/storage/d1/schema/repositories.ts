@@ -24,6 +24,7 @@ export const repository = sqliteTable('repository', {
   tagsGeneration: integer('tags_generation').notNull().default(0),
   contentEpoch: integer('content_epoch').notNull().default(0),
   immutabilityEpoch: integer('immutability_epoch').notNull().default(0),
+  description: text('description').notNull().default(''),
 });
 
 export const namespaceImmutabilityPolicy = sqliteTable('namespace_immutability_policy', {
