@@ -1,4 +1,5 @@
-import type { Account, RobotPurpose } from './accounts.ts';
+import type { Account, AccountKind, AccountName, RobotPurpose } from './accounts.ts';
+import type { NamespaceName, RepositoryName } from './names.ts';
 import type { RepositoryState } from './references.ts';
 
 /** What may be done with one repository; each includes those before it. */
@@ -12,6 +13,51 @@ export type MemberRole = (typeof MEMBER_ROLES)[number];
 /** How far members get in repositories where they have no right of their own. */
 export const DEFAULT_ROLES = ['none', ...REPOSITORY_ROLES] as const;
 export type DefaultRole = (typeof DEFAULT_ROLES)[number];
+
+/** A namespace as those see it who may change it. */
+export interface NamespaceInfo {
+  readonly id: number;
+  readonly name: NamespaceName;
+  readonly kind: 'user' | 'organization';
+  readonly isEnabled: boolean;
+  /** What all its members may do in its repositories. */
+  readonly memberRole: DefaultRole;
+  /** The time machine's window, in seconds. */
+  readonly removedTagExpirationSec: number;
+}
+
+/** Someone who belongs to an organization. */
+export interface Member {
+  readonly accountId: number;
+  readonly name: AccountName;
+  readonly kind: AccountKind;
+  readonly role: MemberRole;
+}
+
+/** An organization that someone belongs to. */
+export interface Membership {
+  readonly namespaceId: number;
+  readonly name: NamespaceName;
+  readonly role: MemberRole;
+}
+
+/** What someone was given in one repository. */
+export interface RepositoryRight {
+  readonly accountId: number;
+  readonly name: AccountName;
+  readonly kind: AccountKind;
+  readonly role: RepositoryRole;
+  /** Whether they belong to the repository's organization too. */
+  readonly isMember: boolean;
+}
+
+/** Where someone was given something. */
+export interface RightOfAccount {
+  readonly repositoryId: number;
+  readonly repository: RepositoryName;
+  readonly isPublic: boolean;
+  readonly role: RepositoryRole;
+}
 
 /** What the stores say of someone and a repository: all that rights are decided by. */
 export interface AccessFacts {
@@ -34,6 +80,16 @@ export interface AccessFacts {
   readonly membership: MemberRole | null;
   /** The account's own right in the repository, or null. */
   readonly right: RepositoryRole | null;
+}
+
+/** One reason for which someone may do something with a repository that exists. */
+export interface Grant {
+  /**
+   * It is in their own namespace; they are an admin of its organization; all members of that are
+   * given so much; they have a right of their own there; it is public.
+   */
+  readonly kind: 'owner' | 'organization-admin' | 'member-role' | 'right' | 'public';
+  readonly role: RepositoryRole;
 }
 
 /** What someone may do with a repository, whether or not it exists. */
@@ -65,24 +121,47 @@ export function includesRole(role: RepositoryRole | null, wanted: RepositoryRole
  * members, or the reading of what is public, whichever goes furthest. A disabled account has nothing.
  */
 export function accessOf(facts: AccessFacts): Access {
-  const { account, namespace, repository, membership, right } = facts;
+  const { account, namespace, repository, membership } = facts;
   if (account === null || !account.isEnabled || namespace === null) {
     return NO_ACCESS;
   }
-  const isOwner = account.kind === 'user' && account.namespaceId === namespace.id;
-  const isNamespaceAdmin = isOwner || membership === 'admin';
+  const isNamespaceAdmin = isOwner(facts) || membership === 'admin';
   const mayCreate = isNamespaceAdmin || membership === 'creator';
   const { purpose } = account;
   if (repository === null) {
     return { role: mayCreate ? 'admin' : null, mayCreate, isNamespaceAdmin, purpose };
   }
-  const role = furthest([
-    isNamespaceAdmin ? 'admin' : null,
-    membership === null || namespace.memberRole === 'none' ? null : namespace.memberRole,
-    right,
-    repository.isPublic ? 'read' : null,
-  ]);
-  return { role, mayCreate, isNamespaceAdmin, purpose };
+  return { role: furthest(grantsOf(facts)), mayCreate, isNamespaceAdmin, purpose };
+}
+
+/** Every reason for which an account may do something with a repository; none if it may nothing. */
+export function grantsOf(facts: AccessFacts): readonly Grant[] {
+  const { account, namespace, repository, membership, right } = facts;
+  if (account?.isEnabled !== true || namespace === null || repository === null) {
+    return [];
+  }
+  const { memberRole } = namespace;
+  const grants: Grant[] = [];
+  if (isOwner(facts)) {
+    grants.push({ kind: 'owner', role: 'admin' });
+  }
+  if (membership === 'admin') {
+    grants.push({ kind: 'organization-admin', role: 'admin' });
+  }
+  if (membership !== null && memberRole !== 'none') {
+    grants.push({ kind: 'member-role', role: memberRole });
+  }
+  if (right !== null) {
+    grants.push({ kind: 'right', role: right });
+  }
+  if (repository.isPublic) {
+    grants.push({ kind: 'public', role: 'read' });
+  }
+  return grants;
+}
+
+function isOwner({ account, namespace }: AccessFacts): boolean {
+  return account?.kind === 'user' && account.namespaceId === namespace?.id;
 }
 
 /** What somebody may do who gave no credentials: read what is public, where that is allowed. */
@@ -94,9 +173,9 @@ export function anonymousAccess(
   return isReadable ? { ...NO_ACCESS, role: 'read' } : NO_ACCESS;
 }
 
-function furthest(roles: readonly (RepositoryRole | null)[]): RepositoryRole | null {
-  return roles.reduce(
-    (best, role) => (role !== null && !includesRole(best, role) ? role : best),
+function furthest(grants: readonly Grant[]): RepositoryRole | null {
+  return grants.reduce<RepositoryRole | null>(
+    (best, { role }) => (includesRole(best, role) ? best : role),
     null,
   );
 }

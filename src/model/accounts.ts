@@ -1,5 +1,6 @@
 import type { Brand } from './brand.ts';
-import { type NamespaceName, parseNamespaceName } from './names.ts';
+import type { JsonObject } from './datatypes.ts';
+import { LIBRARY_NAMESPACE, type NamespaceName, parseNamespaceName } from './names.ts';
 import type { EpochMs } from './time.ts';
 
 /**
@@ -27,6 +28,37 @@ export interface Account {
   readonly purpose: RobotPurpose;
 }
 
+/** A person, and their own namespace, which has their name. */
+export interface User {
+  readonly id: number;
+  readonly name: AccountName;
+  readonly namespaceId: number;
+  /** Whether they may log in. */
+  readonly isEnabled: boolean;
+  readonly createdMs: EpochMs;
+}
+
+/** A robot as those see it who may change it; never its secret. */
+export interface Robot {
+  readonly id: number;
+  readonly name: AccountName;
+  readonly shortName: string;
+  readonly purpose: RobotPurpose;
+  readonly description: string;
+  readonly metadata: JsonObject;
+  /** Whether it is enabled itself; its namespace may be disabled all the same. */
+  readonly isEnabled: boolean;
+  readonly createdMs: EpochMs;
+  /** To the day; null: its secret was never used. */
+  readonly lastUsedMs: EpochMs | null;
+}
+
+/** A secret that was just drawn. It is kept nowhere, so this is the one time that it can be shown. */
+export interface IssuedCredential {
+  readonly credential: CredentialInfo;
+  readonly secret: string;
+}
+
 /** What a secret is called and when it is good; never the secret. */
 export interface CredentialInfo {
   readonly uuid: string;
@@ -38,6 +70,13 @@ export interface CredentialInfo {
   readonly lastUsedMs: EpochMs | null;
 }
 
+/** What the administrator logs in as, who is no account. */
+export const ADMINISTRATOR_NAME = 'admin';
+/** Who is called so would be the administrator, or would own every name of one component. */
+const RESERVED_NAMES: readonly string[] = [ADMINISTRATOR_NAME, LIBRARY_NAMESPACE];
+
+/** Quay's bound; a namespace of one letter can only be an organization. */
+const USER_NAME_LENGTH_MIN = 2;
 const ROBOT_SEPARATOR = '+';
 /** Quay's rule for what stands behind the plus. */
 const ROBOT_SHORT_NAME = /^[a-z0-9]+(?:[._-][a-z0-9]+)*$/;
@@ -50,12 +89,19 @@ export function parseAccountName(text: string): AccountName | null {
   const namespace = plus < 0 ? text : text.slice(0, plus);
   const isLegal =
     parseNamespaceName(namespace) !== null &&
-    (plus < 0 || isRobotShortName(text.slice(plus + ROBOT_SEPARATOR.length)));
+    (plus < 0
+      ? namespace.length >= USER_NAME_LENGTH_MIN
+      : isRobotShortName(text.slice(plus + ROBOT_SEPARATOR.length)));
   return isLegal ? (text as AccountName) : null;
 }
 
+/** Whether no person may be called so, though the name is legal. */
+export function isReservedName(text: string): boolean {
+  return RESERVED_NAMES.includes(text);
+}
+
 /** Whether a robot may be called so within its namespace. */
-export function isRobotShortName(text: string): boolean {
+function isRobotShortName(text: string): boolean {
   return (
     text.length >= ROBOT_SHORT_NAME_LENGTH_MIN &&
     text.length <= ROBOT_SHORT_NAME_LENGTH_MAX &&

@@ -90,8 +90,30 @@ export interface RegistryErrorDetails {
   ImmutableLabel: { readonly key: string };
   /** The storage location is not one that this registry knows. */
   UnknownLocation: { readonly locationName: string };
-  /** What somebody wrote about a thing is too long. */
-  FieldInvalid: { readonly field: 'description'; readonly reason: string };
+  /** Nobody can be called so, or no robot; `name` is what was asked for. */
+  NameInvalid: { readonly name: string };
+  /** Nobody may take the name: it is the administrator's, or that of short names. */
+  NameReserved: { readonly name: string };
+  /** A namespace or a robot has the name already. */
+  NameTaken: { readonly name: string };
+  /** No such namespace, or it is marked for deletion. */
+  NamespaceNotFound: { readonly name: string };
+  /** The namespace is a person's own, where members and a role of theirs make no sense. */
+  NotAnOrganization: { readonly name: string };
+  /** No such person or robot; `name` is null where they were asked for by id. */
+  AccountNotFound: { readonly name: string | null };
+  /** The robot may not be given this: it is another namespace's, or only a person can have it. */
+  RobotNotAllowed: { readonly name: string; readonly reason: 'foreign' | 'admin' };
+  /** There are as many as there may be. */
+  LimitReached: {
+    readonly what: 'robots' | 'app tokens' | 'members' | 'permissions';
+    readonly max: number;
+  };
+  /** What somebody wrote about a thing is too long, or a time is out of bounds. */
+  FieldInvalid: {
+    readonly field: 'title' | 'description' | 'metadata' | 'expiration';
+    readonly reason: string;
+  };
   /** The write lost its race as often as it was begun; the same request may succeed later. */
   Conflict: { readonly attempts: number };
 }
@@ -161,6 +183,17 @@ const MESSAGES: { [Code in RegistryErrorCode]: (detail: RegistryErrorDetails[Cod
     `a label's value is 'text/plain' or 'application/json', not '${mediaType}'`,
   ImmutableLabel: ({ key }) => `label '${key}' was not made through the API and cannot be changed`,
   UnknownLocation: ({ locationName }) => `unknown storage location '${locationName}'`,
+  NameInvalid: ({ name }) => `nobody can be called '${name}'`,
+  NameReserved: ({ name }) => `the name '${name}' is reserved`,
+  NameTaken: ({ name }) => `the name '${name}' is taken`,
+  NamespaceNotFound: ({ name }) => `namespace '${name}' not found`,
+  NotAnOrganization: ({ name }) => `namespace '${name}' is a person's own, not an organization`,
+  AccountNotFound: ({ name }) => (name === null ? 'no such person' : `nobody is called '${name}'`),
+  RobotNotAllowed: ({ name, reason }) =>
+    reason === 'foreign'
+      ? `robot '${name}' belongs to another namespace`
+      : `robot '${name}' cannot be an admin of an organization`,
+  LimitReached: ({ what, max }) => `there are ${max} ${what} already, and may not be more`,
   FieldInvalid: ({ field, reason }) => `${field} invalid: ${reason}`,
   Conflict: ({ attempts }) => `the write lost its race ${attempts} times; try again`,
 };

@@ -240,6 +240,24 @@ export const TOKEN_LEEWAY_SEC = 30;
 /** Secrets of 36 letters and digits hold 330 bits; the first characters, 62 bits, find the row. */
 export const SECRET_LENGTH = 64;
 export const SECRET_PREFIX_LENGTH = 12;
+/** All of them are renamed when their namespace is marked for deletion, in that one batch. */
+export const ROBOTS_PER_NAMESPACE_MAX = 1000;
+export const ROBOT_DESCRIPTION_LENGTH_MAX = 255;
+/** As JSON text. */
+export const ROBOT_METADATA_LENGTH_MAX = 10_000;
+/** All of them are listed at once. */
+export const APP_TOKENS_PER_USER_MAX = 100;
+export const APP_TOKEN_TITLE_LENGTH_MAX = 255;
+/** A token that is good for less is over before it was pasted. */
+export const APP_TOKEN_LIFETIME_MS_MIN = 60_000;
+/** 10 years: who wants more can have one without an end. */
+export const APP_TOKEN_LIFETIME_MS_MAX = 315_360_000_000;
+/** A page of them, by name, sorts all that there are. */
+export const MEMBERS_PER_ORGANIZATION_MAX = 5000;
+export const RIGHTS_PER_REPOSITORY_MAX = 1000;
+/** Of accounts, members, rights and namespaces. */
+export const ACCOUNT_PAGE_SIZE_DEFAULT = 100;
+export const ACCOUNT_PAGE_SIZE_MAX = 1000;
 /** In characters; a text of a few pages. */
 export const REPOSITORY_DESCRIPTION_LENGTH_MAX = 25_000;
 /** When a secret was last used is written down once in so long; that is a row written. */

@@ -16,7 +16,7 @@ export type NamespaceName = Brand<string, 'NamespaceName'>;
 export type RepositoryPath = Brand<string, 'RepositoryPath'>;
 
 /** Where a name of one component lives, so that `docker pull <host>/alpine` works. */
-const LIBRARY_NAMESPACE = 'library';
+export const LIBRARY_NAMESPACE = 'library';
 
 /** Clients cap host, slash and name at 255 together. */
 const REPOSITORY_NAME_LENGTH_MAX = 255;

@@ -14,6 +14,7 @@ import {
   markedNamespaceStatement,
   markNamespaceStatement,
   markRepositoriesStatement,
+  retireAccountsStatement,
 } from '../storage/d1/deletions.ts';
 import {
   buryUploadsOfRepositoriesStatement,
@@ -30,8 +31,9 @@ export interface Deletions {
    */
   markRepositoryForDeletion(repository: RepositoryRef): Promise<boolean>;
   /**
-   * Marks a namespace and all its repositories; its name is free. Of a namespace with very many
-   * repositories cron marks the rest. False: there is none of this name.
+   * Marks a namespace and all its repositories; its name is free. Its person and its robots log in
+   * no more, and their names are free too. Of a namespace with very many repositories cron marks
+   * the rest. False: there is none of this name.
    */
   markNamespaceForDeletion(namespaceName: string): Promise<boolean>;
 }
@@ -61,8 +63,9 @@ async function markNamespace(namespace: string, deps: RegistryDeps): Promise<num
   const { database, clock, ids } = deps;
   const marked = { namespace, newName: ids.uuid() };
   return sendAgain(async () => {
-    const [, , found] = await database.primary.batch([
+    const [, , , found] = await database.primary.batch([
       insertNamespaceMarkerStatement({ ...marked, nowMs: clock.nowMs() }),
+      retireAccountsStatement(marked),
       markNamespaceStatement(marked),
       // By its new name: a sending whose answer was lost has done the work already.
       markedNamespaceStatement(marked),

@@ -1,6 +1,12 @@
 import { createAccessJudge } from './accounts/access.ts';
 import { createFederation } from './accounts/federation.ts';
 import { createIssuerKeys } from './accounts/issuer-keys.ts';
+import { createAppTokens } from './accounts/app-tokens.ts';
+import { createMembers } from './accounts/members.ts';
+import { createNamespaces } from './accounts/namespaces.ts';
+import { createRepositoryRights } from './accounts/rights.ts';
+import { createRobots } from './accounts/robots.ts';
+import { createUsers } from './accounts/users.ts';
 import { keepAnswersByDigest } from './answers-by-digest.ts';
 import {
   createBlobDeletes,
@@ -119,6 +125,12 @@ export function createRegistryOperations(deps: RegistryDeps) {
     ...createAccessJudge(deps),
     ...createFederation(deps),
     ...createIssuerKeys(deps),
+    ...createNamespaces(deps),
+    ...createUsers(deps),
+    ...createAppTokens(deps),
+    ...createRobots(deps),
+    ...createMembers(deps),
+    ...createRepositoryRights(deps),
     ...createAuditReads(deps),
     ...createHealthChecks(deps),
   };

@@ -2,7 +2,15 @@ import { env } from 'cloudflare:workers';
 
 import type { MemberRole, RepositoryRole } from '../../src/model/access.ts';
 import { type AccountName, parseAccountName, type RobotPurpose } from '../../src/model/accounts.ts';
+import {
+  type NamespaceName,
+  parseNamespaceName,
+  parseRepositoryName,
+  type RepositoryName,
+} from '../../src/model/names.ts';
+import type { Claim } from '../../src/registry/accounts/access.ts';
 import { drawSecret, hashSecret, secretPrefix } from '../../src/registry/accounts/secrets.ts';
+import type { TestRegistry } from './registry.ts';
 
 /** Someone who may log in, and what they do it with. */
 export interface TestAccount {
@@ -59,6 +67,43 @@ export async function anAccount(
     purpose,
   );
   return { id, name, secret: await aSecret(id, { isRobot, expiresMs }) };
+}
+
+export const namespaceOf = (text: string): NamespaceName => {
+  const name = parseNamespaceName(text);
+  if (name === null) {
+    throw new Error(`no namespace is called '${text}'`);
+  }
+  return name;
+};
+
+export const accountOf = (text: string): AccountName => {
+  const name = parseAccountName(text);
+  if (name === null) {
+    throw new Error(`nobody is called '${text}'`);
+  }
+  return name;
+};
+
+export const repositoryOf = (text: string): RepositoryName => {
+  const name = parseRepositoryName(text);
+  if (name === null) {
+    throw new Error(`no repository is called '${text}'`);
+  }
+  return name;
+};
+
+/** Who logs in by a secret, and what they may do in a repository; nulls for nobody and nothing. */
+export async function logIn(
+  { operations }: Pick<TestRegistry, 'operations'>,
+  secret: string,
+  repository = 'none/none',
+): Promise<{ readonly name: string | null; readonly role: string | null }> {
+  const claim: Claim = { kind: 'secret', username: null, secret };
+  const { account, repositories } = await operations.judgeAccess({ kind: 'claimant', claim }, [
+    repositoryOf(repository),
+  ]);
+  return { name: account?.name ?? null, role: repositories[0]?.access.role ?? null };
 }
 
 /** Another secret of an account. */

@@ -1,4 +1,4 @@
-import { type AccountName, parseAccountName } from '../../model/accounts.ts';
+import { ADMINISTRATOR_NAME, type AccountName, parseAccountName } from '../../model/accounts.ts';
 import type { Claim } from '../../registry/accounts/access.ts';
 import type { RepositoryScope } from './scopes.ts';
 
@@ -45,8 +45,6 @@ export interface BearerActor {
 export interface RefusedActor {
   readonly kind: 'refused';
 }
-
-export const ADMINISTRATOR_NAME = 'admin';
 
 export const ANONYMOUS: AnonymousActor = { kind: 'anonymous' };
 export const ADMINISTRATOR: AdministratorActor = {

@@ -1,11 +1,6 @@
-import { isRobotName, parseAccountName } from '../../model/accounts.ts';
+import { ADMINISTRATOR_NAME, isRobotName, parseAccountName } from '../../model/accounts.ts';
 import { ConfigurationError } from '../configuration-error.ts';
-import {
-  ADMINISTRATOR,
-  ADMINISTRATOR_NAME,
-  type AdministratorActor,
-  type Claimant,
-} from './actor.ts';
+import { ADMINISTRATOR, type AdministratorActor, type Claimant } from './actor.ts';
 import type { AuthDeps } from './dependencies.ts';
 import { verifyRobotToken } from './robot-token.ts';
 import type { SignedTokenDeps } from './signed-token.ts';

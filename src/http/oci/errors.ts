@@ -78,16 +78,10 @@ export function toOciError(error: AnyRegistryError): OciError {
       return manifestInvalid(413, { message, detail: { maxBytes: error.detail.maxBytes } });
     case 'BlobUnknown':
       return contentUnknown(error.detail.digests);
-    case 'DigestMismatch':
-      return new OciError(400, { code: 'DIGEST_INVALID', message });
     case 'RetargetFailed':
       return error.detail.reason === 'repository-gone'
         ? new OciError(404, { code: 'NAME_UNKNOWN', message })
         : new OciError(404, { code: 'MANIFEST_UNKNOWN', message });
-    case 'UploadConflict':
-      return new OciError(409, { code: 'BLOB_UPLOAD_INVALID', message });
-    case 'UploadRange':
-      return new OciError(416, { code: 'BLOB_UPLOAD_INVALID', message });
     case 'BlobTooLarge':
       return new OciError(413, {
         code: 'SIZE_INVALID',
@@ -97,7 +91,10 @@ export function toOciError(error: AnyRegistryError): OciError {
     case 'QuotaExceeded':
       return quotaExceeded(message, error.detail);
     case 'BodyLength':
-      return new OciError(400, { code: 'SIZE_INVALID', message });
+    case 'DigestMismatch':
+    case 'UploadConflict':
+    case 'UploadRange':
+      return bytesRefused(error);
     case 'BlobInUse':
       return blobInUse(message, error.detail);
     case 'Conflict':
@@ -105,6 +102,7 @@ export function toOciError(error: AnyRegistryError): OciError {
     case 'IssuerUnavailable':
       return new OciError(503, { code: 'UNAVAILABLE', message });
     // No endpoint of the distribution-spec asks for what these refuse.
+    case 'AccountNotFound':
     case 'DuplicatePolicy':
     case 'ExpirationOutOfRange':
     case 'HeldByPullDaysOutOfRange':
@@ -116,11 +114,41 @@ export function toOciError(error: AnyRegistryError): OciError {
     case 'InvalidPolicy':
     case 'InvalidQuota':
     case 'InvalidTrustRule':
+    case 'LimitReached':
+    case 'NameInvalid':
+    case 'NameReserved':
+    case 'NameTaken':
+    case 'NamespaceNotFound':
     case 'NotAnImageManifest':
+    case 'NotAnOrganization':
     case 'PolicyNotFound':
+    case 'RobotNotAllowed':
     case 'TagHasExpiration':
     case 'UnknownLocation':
       return new OciError(400, { code: 'UNSUPPORTED', message });
+  }
+}
+
+type BytesError = Extract<
+  AnyRegistryError,
+  { code: 'BlobTooLarge' | 'BodyLength' | 'DigestMismatch' | 'UploadConflict' | 'UploadRange' }
+>;
+
+/** What may be wrong with the bytes of a blob or a manifest on their way in. */
+function bytesRefused({ code, message, detail }: BytesError): OciError {
+  switch (code) {
+    case 'BlobTooLarge': {
+      const { maxBytes } = detail;
+      return new OciError(413, { code: 'SIZE_INVALID', message, detail: { maxBytes } });
+    }
+    case 'BodyLength':
+      return new OciError(400, { code: 'SIZE_INVALID', message });
+    case 'DigestMismatch':
+      return new OciError(400, { code: 'DIGEST_INVALID', message });
+    case 'UploadConflict':
+      return new OciError(409, { code: 'BLOB_UPLOAD_INVALID', message });
+    case 'UploadRange':
+      return new OciError(416, { code: 'BLOB_UPLOAD_INVALID', message });
   }
 }
 

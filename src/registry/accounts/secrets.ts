@@ -1,4 +1,6 @@
 import { SECRET_LENGTH, SECRET_PREFIX_LENGTH } from '../../model/limits.ts';
+import type { CredentialValues } from '../../storage/d1/credentials.ts';
+import type { Ids } from '../deps.ts';
 
 /** Capital letters and digits: what a client may put anywhere, and a double click selects whole. */
 const ALPHABET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789';
@@ -18,6 +20,15 @@ export function drawSecret(): string {
       .join('');
   }
   return secret.slice(0, SECRET_LENGTH);
+}
+
+/** A secret, and what is kept of it. The UUID tells a write that is sent again from another one. */
+export async function drawCredential(
+  ids: Ids,
+): Promise<{ readonly secret: string; readonly values: CredentialValues }> {
+  const secret = drawSecret();
+  const prefix = secret.slice(0, SECRET_PREFIX_LENGTH);
+  return { secret, values: { uuid: ids.uuid(), prefix, secretHash: await hashSecret(secret) } };
 }
 
 /** The part of a secret that it is found by; null for what is none of ours. */

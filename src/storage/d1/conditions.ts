@@ -67,6 +67,12 @@ export function repositoryIsLive(repositoryId: Value): SQL {
     WHERE live.id = ${repositoryId} AND live.state <> 3)`;
 }
 
+/** The row of `namespace` is not marked for deletion, under whatever name. */
+export function namespaceIsLive(namespaceId: Value): SQL {
+  return sql`NOT EXISTS (SELECT 1 FROM deleted_namespace gone
+    WHERE gone.namespace_id = ${namespaceId})`;
+}
+
 /** The repository is marked for deletion: all that is in it may go. */
 export function repositoryIsMarked(repositoryId: Value): SQL {
   return sql`EXISTS (SELECT 1 FROM repository marked

@@ -1,5 +1,6 @@
 import { type SQL, sql } from 'drizzle-orm';
 
+import { account } from './schema/accounts.ts';
 import { deletedNamespace, deletedRepository, repositoryGc } from './schema/garbage.ts';
 import { namespace, repository } from './schema/repositories.ts';
 import { type Parameters, defineStatement } from './statement.ts';
@@ -55,6 +56,17 @@ export const insertNamespaceMarkerStatement = defineStatement<MarkedNamespace & 
     INSERT INTO ${deletedNamespace} (namespace_id, original_name, marked_ms, available_after_ms)
     SELECT n.id, n.name, ${p.nowMs}, ${p.nowMs} FROM ${namespace} n WHERE n.name = ${p.namespace}
     ON CONFLICT DO NOTHING`,
+);
+
+/**
+ * Disables the accounts of a namespace that is about to be marked, and renames them with it: their
+ * names are free as its own is.
+ */
+export const retireAccountsStatement = defineStatement<MarkedNamespace>(
+  (p) => sql`
+    UPDATE ${account} SET enabled = 0, name = ${p.newName} || CASE kind
+      WHEN 'robot' THEN substr(name, instr(name, '+')) ELSE '' END
+    WHERE namespace_id = (SELECT n.id FROM ${namespace} n WHERE n.name = ${p.namespace})`,
 );
 
 /** Disables the namespace and renames it. */

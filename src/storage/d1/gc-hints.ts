@@ -154,6 +154,25 @@ export const settleHintStatement = defineStatement<{ repositoryId: number; locke
     WHERE repository_id = ${p.repositoryId}`,
 );
 
+/**
+ * The same for all repositories of a namespace, if the statement before this one opened it: what
+ * was not collected while it was closed is due again.
+ */
+export const settleHintsOfNamespaceStatement = defineStatement<{
+  namespace: string;
+  lockedMayGo: number;
+}>(
+  (p) => sql`
+    UPDATE ${repositoryGc} SET (policy_s, earliest_end_ms, earliest_lease_ms) = (
+      SELECT n.removed_tag_expiration_s, ${firstCollectableEnd(p.lockedMayGo)},
+        ${firstCollectableLeaseEnd}
+      FROM ${repository} r CROSS JOIN ${namespace} n ON n.id = r.namespace_id
+      WHERE r.id = repository_gc.repository_id)
+    WHERE ${precedingStatementWrote} AND repository_id IN (
+      SELECT r.id FROM ${namespace} n CROSS JOIN ${repository} r ON r.namespace_id = n.id
+      WHERE n.name = ${p.namespace} AND r.state <> 3)`,
+);
+
 /** The windows that there are hints for, in random order; stepped through, for many share one. */
 export const windowsStatement = defineStatement<{ limit: number }, { windowSec: number }>(
   (p) => sql`

@@ -53,9 +53,10 @@ type Creator = RepositoryNameValues & { creatorId: number };
 /** Those namespaces of a name, one at most, in which an account may make repositories. */
 const creatableNamespace = (p: Parameters<Creator>): SQL => sql`
     ${namespace} n CROSS JOIN ${account} creator ON creator.id = ${p.creatorId}
+      CROSS JOIN ${namespace} own ON own.id = creator.namespace_id AND own.enabled = 1
       LEFT JOIN ${namespaceMember} belongs
         ON belongs.namespace_id = n.id AND belongs.account_id = creator.id
-    WHERE n.name = ${p.namespace} AND creator.enabled = 1
+    WHERE n.name = ${p.namespace} AND n.enabled = 1 AND creator.enabled = 1
       AND (belongs.role IN ('creator', 'admin')
         OR (creator.kind = 'user' AND creator.namespace_id = n.id))`;
 
