@@ -112,6 +112,26 @@ const ROW_CHECKS: readonly RowCheck[] = [
       WHERE byte_count <> part_count * part_size + tail_size OR parts <> part_count`,
   },
   {
+    // People are called as their namespace is, robots after theirs, deleted or not.
+    name: 'account not called after its namespace',
+    sql: `SELECT a.name AS account, n.name FROM account a JOIN namespace n ON n.id = a.namespace_id
+      WHERE CASE a.kind WHEN 'user' THEN a.name <> n.name OR n.kind <> 'user'
+        ELSE substr(a.name, 1, length(n.name) + 1) <> n.name || '+' END`,
+  },
+  {
+    name: 'account that cannot be a member',
+    sql: `SELECT a.name AS account, m.role, n.name FROM namespace_member m
+        JOIN namespace n ON n.id = m.namespace_id JOIN account a ON a.id = m.account_id
+      WHERE n.kind = 'user'
+        OR (a.kind = 'robot' AND (a.namespace_id <> n.id OR m.role = 'admin'))`,
+  },
+  {
+    name: 'robot of elsewhere with a right',
+    sql: `SELECT a.name AS account, r.name FROM repository_right g
+        JOIN repository r ON r.id = g.repository_id JOIN account a ON a.id = g.account_id
+      WHERE a.kind = 'robot' AND a.namespace_id <> r.namespace_id`,
+  },
+  {
     name: 'quota: namespace miscounted',
     sql: `SELECT * FROM (SELECT q.namespace_id, s.size_bytes AS counted,
         (SELECT coalesce(sum(size_bytes), 0) FROM (SELECT DISTINCT blob_id, size_bytes

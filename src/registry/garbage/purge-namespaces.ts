@@ -7,12 +7,16 @@ import {
 import { Batch } from '../../storage/d1/batch.ts';
 import { namespaceMarkerStatements } from '../../storage/d1/deletions.ts';
 import {
+  deleteAccountsStatement,
+  deleteMembershipsOfAccountsStatement,
   deleteNamespaceMarkerStatement,
+  deleteNamespaceMembersStatement,
   deleteNamespacePoliciesStatement,
   deleteNamespaceQuotaStatement,
   deleteNamespaceRestrictionsStatement,
   deleteNamespaceSizeStatement,
   deleteNamespaceStatement,
+  deleteRightsOfAccountsStatement,
 } from '../../storage/d1/purge.ts';
 import { markRepositoriesOf } from '../deletions.ts';
 import type { RegistryDeps } from '../deps.ts';
@@ -74,6 +78,10 @@ async function removeNamespace(namespaceId: number, { deps, budget }: Run): Prom
     const removed = [
       batch.add(deleteNamespacePoliciesStatement(some)),
       batch.add(deleteNamespaceRestrictionsStatement(some)),
+      batch.add(deleteNamespaceMembersStatement(some)),
+      batch.add(deleteRightsOfAccountsStatement(some)),
+      batch.add(deleteMembershipsOfAccountsStatement(some)),
+      batch.add(deleteAccountsStatement(some)),
     ];
     batch.add(deleteNamespaceSizeStatement({ namespaceId }));
     batch.add(deleteNamespaceQuotaStatement({ namespaceId }));

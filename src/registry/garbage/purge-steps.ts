@@ -12,6 +12,7 @@ import {
   deletePurgedNotificationsStatement,
   deletePurgedPoliciesStatement,
   deletePurgedQuotaStatement,
+  deletePurgedRightsStatement,
   deletePurgedStatisticsStatement,
   deletePurgedTagsStatement,
   deleteRepositoryMarkerStatement,
@@ -86,6 +87,7 @@ export async function purgeRows(
     batch.add(deletePurgedPoliciesStatement(some)),
     batch.add(deletePurgedNotificationsStatement(some)),
     batch.add(deletePurgedStatisticsStatement(some)),
+    batch.add(deletePurgedRightsStatement(some)),
   ];
   batch.add(deletePurgedQuotaStatement({ repositoryId }));
   batch.add(deleteRepositoryMarkerStatement({ repositoryId }));

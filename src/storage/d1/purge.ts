@@ -13,6 +13,7 @@ import {
 import { type DeletedTag, deleteTags, recordTags, removedTagColumns } from './collect-tags.ts';
 import { precedingStatementWrote, repositoryIsMarked } from './conditions.ts';
 import { subtractFromNamespaces, subtractFromRepositories } from './quota.ts';
+import { account, namespaceMember, repositoryRight } from './schema/accounts.ts';
 import { uploadedBlob } from './schema/blobs.ts';
 import { deletedNamespace, deletedRepository } from './schema/garbage.ts';
 import { manifest, manifestChild } from './schema/manifests.ts';
@@ -157,6 +158,15 @@ export const deletePurgedStatisticsStatement = defineStatement<Rows, { removed: 
     RETURNING 1 AS removed`,
 );
 
+export const deletePurgedRightsStatement = defineStatement<Rows, { removed: number }>(
+  (p) => sql`
+    DELETE FROM ${repositoryRight} WHERE repository_id = ${p.repositoryId} AND account_id IN (
+      SELECT given.account_id FROM ${repositoryRight} given
+      WHERE given.repository_id = ${p.repositoryId} AND ${repositoryIsMarked(p.repositoryId)}
+      LIMIT ${p.limit})
+    RETURNING 1 AS removed`,
+);
+
 export const deletePurgedQuotaStatement = defineStatement<Repository>(
   (p) => sql`
     DELETE FROM ${quotaRepositorySize}
@@ -175,6 +185,7 @@ const repositoryIsEmpty = (p: Parameters<Repository>): SQL =>
     tagPullStatistics,
     repositoryNotification,
     repositoryImmutabilityPolicy,
+    repositoryRight,
     quotaRepositorySize,
   ]);
 
@@ -218,6 +229,49 @@ export const deleteNamespaceRestrictionsStatement = defineStatement<
   { removed: number }
 >((p) => deleteOwnedRows(p, namespaceGeoRestriction));
 
+type OwnedRows = Namespace & { limit: number };
+
+export const deleteNamespaceMembersStatement = defineStatement<OwnedRows, { removed: number }>(
+  (p) => sql`
+    DELETE FROM ${namespaceMember} WHERE namespace_id = ${p.namespaceId} AND account_id IN (
+      SELECT belongs.account_id FROM ${namespaceMember} belongs
+      WHERE belongs.namespace_id = ${p.namespaceId} AND ${namespaceIsMarked(p)}
+      LIMIT ${p.limit})
+    RETURNING 1 AS removed`,
+);
+
+/** What the accounts of a marked namespace have elsewhere goes before them, some rows at a time. */
+export const deleteRightsOfAccountsStatement = defineStatement<OwnedRows, { removed: number }>(
+  (p) => sql`
+    DELETE FROM ${repositoryRight} WHERE (repository_id, account_id) IN (
+      SELECT given.repository_id, given.account_id FROM ${account} a
+        CROSS JOIN ${repositoryRight} given INDEXED BY repository_right_account
+          ON given.account_id = a.id
+      WHERE a.namespace_id = ${p.namespaceId} AND ${namespaceIsMarked(p)} LIMIT ${p.limit})
+    RETURNING 1 AS removed`,
+);
+
+export const deleteMembershipsOfAccountsStatement = defineStatement<OwnedRows, { removed: number }>(
+  (p) => sql`
+    DELETE FROM ${namespaceMember} WHERE (namespace_id, account_id) IN (
+      SELECT belongs.namespace_id, belongs.account_id FROM ${account} a
+        CROSS JOIN ${namespaceMember} belongs INDEXED BY namespace_member_account
+          ON belongs.account_id = a.id
+      WHERE a.namespace_id = ${p.namespaceId} AND ${namespaceIsMarked(p)} LIMIT ${p.limit})
+    RETURNING 1 AS removed`,
+);
+
+/** Removes accounts of a marked namespace that have nothing left; each takes its secrets along. */
+export const deleteAccountsStatement = defineStatement<OwnedRows, { removed: number }>(
+  (p) => sql`
+    DELETE FROM ${account} WHERE id IN (SELECT a.id FROM ${account} a
+      WHERE a.namespace_id = ${p.namespaceId} AND ${namespaceIsMarked(p)}
+        AND NOT EXISTS (SELECT 1 FROM ${repositoryRight} given WHERE given.account_id = a.id)
+        AND NOT EXISTS (SELECT 1 FROM ${namespaceMember} belongs WHERE belongs.account_id = a.id)
+      LIMIT ${p.limit})
+    RETURNING 1 AS removed`,
+);
+
 /**
  * Once its last repository is gone: until then the quota goes by sizes that must be right. The
  * second of the two stands directly behind the first.
@@ -239,6 +293,8 @@ const namespaceIsEmpty = (p: Parameters<Namespace>): SQL =>
     namespaceImmutabilityPolicy,
     namespaceGeoRestriction,
     namespaceQuota,
+    namespaceMember,
+    account,
     quotaNamespaceSize,
   ]);
 

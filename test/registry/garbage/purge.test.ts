@@ -57,6 +57,8 @@ async function fill(world: TestRegistry, repository: Awaited<ReturnType<typeof a
   await execute(`INSERT INTO tag_notification_success (notification_id, tag_id, method)
     SELECT n.id, t.id, 'webhook' FROM repository_notification n
       JOIN tag t ON t.repository_id = n.repository_id WHERE n.repository_id = ${repository.id}`);
+  const { robot } = await operations.createRobot(repository.namespaceName, `r-${repository.id}`);
+  await operations.setRepositoryRight(repository, robot.name, 'read');
   await operations.createImmutabilityPolicy(
     { kind: 'repository', id: repository.id },
     { tagPattern: '^never$', tagPatternMatches: true },
@@ -96,7 +98,9 @@ describe('the purge of a repository', () => {
     expect(await findViolations()).toEqual([]);
     clock.advance(TOMBSTONE_GRACE_MS);
     await housekeeping.drainTombstones();
-    expect(await holdings()).toEqual({ ...before, repositories: 0 });
+    // The robot is its namespace's.
+    const robot = { account: 1, credential: 1 };
+    expect(await holdings()).toEqual({ ...before, ...robot, repositories: 0 });
     const written = await removals();
     expect(written).toEqual(
       expect.arrayContaining(
