@@ -5,7 +5,7 @@ import { accountOf, logIn, namespaceOf, repositoryOf } from '../../support/accou
 import { findViolations } from '../../support/invariants.ts';
 import { allFates, endingOf, losing } from '../../support/lost-answers.ts';
 import { aRepository, openTestRegistry } from '../../support/registry.ts';
-import { execute } from '../../support/stage.ts';
+import { execute, select } from '../../support/stage.ts';
 
 const acme = namespaceOf('acme');
 
@@ -72,6 +72,9 @@ describe('a right in a repository', () => {
     await operations.markRepositoryForDeletion(repository);
     await refused('ada', 'RepositoryNotFound');
     await refused('acme+r77', 'RepositoryNotFound');
+    await execute(`DELETE FROM repository_right WHERE role = 'read'`);
+    await refused('ada', 'RepositoryNotFound');
+    expect(await select('SELECT role FROM repository_right')).toEqual([{ role: 'write' }]);
     expect(await operations.listRepositoryRights(repository)).toEqual({
       items: [],
       hasMore: false,
