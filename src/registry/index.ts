@@ -1,7 +1,7 @@
 import { createAccessJudge } from './accounts/access.ts';
+import { createAppTokens } from './accounts/app-tokens.ts';
 import { createFederation } from './accounts/federation.ts';
 import { createIssuerKeys } from './accounts/issuer-keys.ts';
-import { createAppTokens } from './accounts/app-tokens.ts';
 import { createMembers } from './accounts/members.ts';
 import { createNamespaces } from './accounts/namespaces.ts';
 import { createRepositoryRights } from './accounts/rights.ts';

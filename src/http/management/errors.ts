@@ -1,7 +1,7 @@
 import type { Context } from 'hono';
 import type { ContentfulStatusCode } from 'hono/utils/http-status';
 
-import type { AnyRegistryError } from '../../model/errors.ts';
+import type { AnyRegistryError, RegistryErrorCode } from '../../model/errors.ts';
 import type { AppEnv } from '../scope.ts';
 
 /** What the management API may answer instead of what was asked for: by type, status and meaning. */
@@ -57,56 +57,57 @@ export function answerManagementError(c: Context<AppEnv>, error: ManagementError
   return c.json(body, status as ContentfulStatusCode, headers);
 }
 
-/** The domain's refusal as the management API says it; every code has an arm. */
+/** The domain's refusal as the management API says it. */
 export function toManagementError(error: AnyRegistryError): ManagementError {
-  return new ManagementError(typeOf(error), error.message);
+  const isBadRequest =
+    error.code === 'RetargetFailed' && error.detail.reason === 'cross-repository';
+  return new ManagementError(isBadRequest ? 'invalid_request' : TYPES[error.code], error.message);
 }
 
-function typeOf(error: AnyRegistryError): ManagementErrorType {
-  switch (error.code) {
-    case 'RepositoryNotFound':
-    case 'TagNotFound':
-    case 'ManifestNotFound':
-    case 'PolicyNotFound':
-      return 'not_found';
-    case 'RetargetFailed':
-      return error.detail.reason === 'cross-repository' ? 'invalid_request' : 'not_found';
-    case 'RepositoryReadOnly':
-      return 'read_only';
-    case 'TagImmutable':
-      return 'tag_immutable';
-    case 'UploadConflict':
-    case 'BlobInUse':
-      return 'conflict';
-    case 'Conflict':
-      return 'too_many_requests';
-    case 'QuotaExceeded':
-      return 'exceeds_license';
-    case 'IssuerUnavailable':
-      return 'downstream_issue';
-    case 'BlobTooLarge':
-    case 'BlobUnknown':
-    case 'BodyLength':
-    case 'DigestMismatch':
-    case 'DuplicatePolicy':
-    case 'ExpirationOutOfRange':
-    case 'HeldByPullDaysOutOfRange':
-    case 'ImmutableLabel':
-    case 'InvalidFilter':
-    case 'InvalidLabelKey':
-    case 'InvalidMediaType':
-    case 'InvalidPolicy':
-    case 'InvalidQuota':
-    case 'InvalidTrustRule':
-    case 'ManifestInvalid':
-    case 'ManifestTooLarge':
-    case 'ManifestTypeUnsupported':
-    case 'NotAnImageManifest':
-    case 'TagHasExpiration':
-    case 'TagNameInvalid':
-    case 'TimeInFuture':
-    case 'UnknownLocation':
-    case 'UploadRange':
-      return 'invalid_request';
-  }
-}
+/** Every code has a line. */
+const TYPES: Readonly<Record<RegistryErrorCode, ManagementErrorType>> = {
+  AccountNotFound: 'not_found',
+  BlobInUse: 'conflict',
+  BlobTooLarge: 'invalid_request',
+  BlobUnknown: 'invalid_request',
+  BodyLength: 'invalid_request',
+  Conflict: 'too_many_requests',
+  DigestMismatch: 'invalid_request',
+  DuplicatePolicy: 'invalid_request',
+  ExpirationOutOfRange: 'invalid_request',
+  FieldInvalid: 'invalid_request',
+  HeldByPullDaysOutOfRange: 'invalid_request',
+  ImmutableLabel: 'invalid_request',
+  InvalidFilter: 'invalid_request',
+  InvalidLabelKey: 'invalid_request',
+  InvalidMediaType: 'invalid_request',
+  InvalidPolicy: 'invalid_request',
+  InvalidQuota: 'invalid_request',
+  InvalidTrustRule: 'invalid_request',
+  IssuerUnavailable: 'downstream_issue',
+  LimitReached: 'exceeds_license',
+  ManifestInvalid: 'invalid_request',
+  ManifestNotFound: 'not_found',
+  ManifestTooLarge: 'invalid_request',
+  ManifestTypeUnsupported: 'invalid_request',
+  NameInvalid: 'invalid_request',
+  NameReserved: 'invalid_request',
+  NameTaken: 'invalid_request',
+  NamespaceNotFound: 'not_found',
+  NotAnImageManifest: 'invalid_request',
+  NotAnOrganization: 'invalid_request',
+  PolicyNotFound: 'not_found',
+  QuotaExceeded: 'exceeds_license',
+  RepositoryNotFound: 'not_found',
+  RepositoryReadOnly: 'read_only',
+  RetargetFailed: 'not_found',
+  RobotNotAllowed: 'invalid_request',
+  TagHasExpiration: 'invalid_request',
+  TagImmutable: 'tag_immutable',
+  TagNameInvalid: 'invalid_request',
+  TagNotFound: 'not_found',
+  TimeInFuture: 'invalid_request',
+  UnknownLocation: 'invalid_request',
+  UploadConflict: 'conflict',
+  UploadRange: 'invalid_request',
+};
