@@ -158,6 +158,13 @@ export const ENDED_TAGS_PER_SWEEP = 500;
 export const TAG_PAGE_SIZE_DEFAULT = 100;
 export const TAG_PAGE_SIZE_MAX = 1000;
 export const HISTORY_PAGE_SIZE_DEFAULT = 100;
+/** The management API's pages of the history, which are smaller. */
+export const TAG_VIEWS_PER_PAGE_DEFAULT = 50;
+export const TAG_VIEWS_PER_PAGE_MAX = 100;
+/** Requests of the management API are small, and are read into memory whole. */
+export const MANAGEMENT_BODY_BYTES_MAX = MIB;
+/** A page by number reads all that is before it. */
+export const TAG_VIEW_PAGE_MAX = 10_000;
 /** Each repository asked for when its last tag was started is a probe of its own. */
 export const MOST_RECENT_REPOSITORIES_MAX = 100;
 

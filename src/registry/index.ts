@@ -32,6 +32,7 @@ import type { RegistryDataInterface } from './interface.ts';
 import { createManifestLabels } from './labels.ts';
 import { createLayerReads } from './layers.ts';
 import { createLegacyImageReads } from './legacy-images.ts';
+import { createChildReads } from './manifests/children.ts';
 import { createManifestConversion } from './manifests/conversion.ts';
 import { createManifestLookups } from './manifests/lookups.ts';
 import { createManifestPushes, createManifestWrites } from './manifests/writes.ts';
@@ -102,6 +103,7 @@ export function createRegistryOperations(deps: RegistryDeps) {
     ...createTimeTravel(deps),
     ...createManifestPushes(deps),
     ...createManifestLocks(deps),
+    ...createChildReads(deps),
     ...createReferrers(deps),
     ...createRepositoryProvisioning(deps),
     ...createRepositoryChanges(deps),

@@ -19,6 +19,8 @@ export interface RegistrySettings {
   readonly cosignCascade: boolean;
   /** Whether deleting the tag of an index ends the temporary tags of its children. */
   readonly resetChildManifestExpiration: boolean;
+  /** Whether who may write may also put tags beyond recovery before the window has passed. */
+  readonly permanentTagDeletion: boolean;
   /** How long a manifest pushed by digest is kept without a tag, in seconds. */
   readonly pushTempTagExpirationSec: number;
   /** How long a committed or mounted blob is kept without a manifest, in seconds. */
@@ -45,6 +47,7 @@ export const DEFAULT_SETTINGS: RegistrySettings = {
   sparseIndex: false,
   cosignCascade: true,
   resetChildManifestExpiration: false,
+  permanentTagDeletion: false,
   pushTempTagExpirationSec: PUSH_TEMP_TAG_SEC,
   pushLeaseSec: PUSH_LEASE_SEC,
   maxBlobBytes: BLOB_BYTES_MAX,

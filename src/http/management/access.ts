@@ -1,6 +1,6 @@
 import type { Context } from 'hono';
 
-import { type Access, includesRole, type RepositoryRole } from '../../model/access.ts';
+import { type Access, NO_ACCESS, type RepositoryRole } from '../../model/access.ts';
 import {
   type NamespaceName,
   parseNamespaceName,
@@ -8,8 +8,9 @@ import {
   type RepositoryName,
   type RepositoryPath,
 } from '../../model/names.ts';
-import type { RepositoryRef } from '../../model/references.ts';
-import { askerOf } from '../auth/rights.ts';
+import { REPOSITORY_STATES, type RepositoryRef } from '../../model/references.ts';
+import { actionsOf, askerOf } from '../auth/rights.ts';
+import type { Action } from '../auth/scopes.ts';
 import type { AppEnv } from '../scope.ts';
 import { ManagementError } from './errors.ts';
 
@@ -30,11 +31,27 @@ export async function requireRepositoryRole(
     accessTo(c, name),
     registry.lookupRepository(name.namespace, name.repository),
   ]);
-  if (access !== 'everything' && (repository === null || !includesRole(access.role, role))) {
+  if (access !== 'everything' && (repository === null || !includes(access, role))) {
     throw refused(c);
   }
   if (repository === null) {
     throw new ManagementError('not_found', `repository '${text}' not found`);
+  }
+  return repository;
+}
+
+/**
+ * The same for a change of tags or labels, which a repository takes in its normal state alone.
+ * Refuses with `read_only` too.
+ */
+export async function requireWritableRepository(
+  c: Context<AppEnv>,
+  text: string,
+  role: RepositoryRole = 'write',
+): Promise<RepositoryRef> {
+  const repository = await requireRepositoryRole(c, text, role);
+  if (repository.state !== REPOSITORY_STATES.normal) {
+    throw new ManagementError('read_only', `repository '${text}' takes no writes in its state`);
   }
   return repository;
 }
@@ -46,7 +63,7 @@ export async function requireNamespaceAdmin(
 ): Promise<NamespaceName> {
   const namespace = requireNamespaceName(text);
   const access = await accessTo(c, { namespace, repository: NO_REPOSITORY });
-  if (access !== 'everything' && !access.isNamespaceAdmin) {
+  if (access !== 'everything' && !(access.isNamespaceAdmin && access.purpose === 'pull_push')) {
     throw refused(c);
   }
   return namespace;
@@ -62,6 +79,17 @@ export function requireAdministrator(c: Context<AppEnv>): void {
 /** No repository is called so: what is asked about is the namespace. */
 const NO_REPOSITORY = '' as RepositoryPath;
 
+/** What a role is called where robots are kept to what they are for. */
+const ACTIONS: Readonly<Record<RepositoryRole, Action>> = {
+  read: 'pull',
+  write: 'push',
+  admin: '*',
+};
+
+function includes(access: Access, role: RepositoryRole): boolean {
+  return actionsOf(access).includes(ACTIONS[role]);
+}
+
 /** What the caller may do; a bearer token of the distribution API counts for nothing here. */
 async function accessTo(c: Context<AppEnv>, name: RepositoryName): Promise<Access | 'everything'> {
   const { actor, scope } = c.var;
@@ -74,11 +102,11 @@ async function accessTo(c: Context<AppEnv>, name: RepositoryName): Promise<Acces
     case 'anonymous':
     case 'claimant': {
       const judged = await scope.operations.judgeAccess(askerOf(actor), [name]);
-      const access = judged.repositories[0]?.access;
-      if (access === undefined || (actor.kind === 'claimant' && judged.account === null)) {
+      const [asked] = judged.repositories;
+      if (asked === undefined || (actor.kind === 'claimant' && judged.account === null)) {
         throw notKnown();
       }
-      return access;
+      return asked.isNamespaceDisabled ? NO_ACCESS : asked.access;
     }
   }
 }

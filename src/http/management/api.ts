@@ -1,13 +1,27 @@
 import type { OpenAPIHono } from '@hono/zod-openapi';
+import { bodyLimit } from 'hono/body-limit';
 
+import { MANAGEMENT_BODY_BYTES_MAX } from '../../model/limits.ts';
 import type { AppEnv } from '../scope.ts';
 import { serveDocument } from './document.ts';
+import { ManagementError } from './errors.ts';
 import { garbageRoutes } from './garbage.ts';
 import { createManagementRouter } from './router.ts';
+import { tagRoutes } from './tags.ts';
 
 /** The management API, to be mounted at `/api/v1`. */
 export function managementRoutes(): OpenAPIHono<AppEnv> {
   const app = createManagementRouter();
+  app.use(
+    bodyLimit({
+      maxSize: MANAGEMENT_BODY_BYTES_MAX,
+      onError() {
+        const limit = `body: has more than ${MANAGEMENT_BODY_BYTES_MAX} bytes`;
+        throw new ManagementError('invalid_request', limit);
+      },
+    }),
+  );
+  app.route('/', tagRoutes());
   app.route('/', garbageRoutes());
   serveDocument(app);
   return app;

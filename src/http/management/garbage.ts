@@ -1,9 +1,7 @@
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
 import type { Context } from 'hono';
 
-import { type Digest, parseDigest } from '../../model/digest.ts';
 import { REMOVAL_PAGE_SIZE_DEFAULT, REMOVAL_PAGE_SIZE_MAX } from '../../model/limits.ts';
-import { parseTagName, type TagName } from '../../model/names.ts';
 import type { AppEnv } from '../scope.ts';
 import { requireAdministrator, requireRepositoryRole } from './access.ts';
 import { ManagementError } from './errors.ts';
@@ -19,18 +17,18 @@ import {
   toRemovalView,
   toStandingView,
 } from './garbage-views.ts';
+import { requireDigest, requireTagName } from './parse.ts';
 import { createManagementRouter } from './router.ts';
 import {
   ACCESS_REFUSALS,
   answers,
   digestParam,
+  ofRepository,
   refusals,
-  REPOSITORY,
   repositoryParams,
 } from './schemas.ts';
 
 const TAGS = ['Garbage'];
-const ofRepository = (path: string) => `/repository/${REPOSITORY}${path}`;
 const digestParams = repositoryParams.extend({ digest: digestParam });
 
 const explain = (noun: 'manifest' | 'blob') =>
@@ -185,20 +183,4 @@ async function explainDigest(
     throw new ManagementError('not_found', `${noun} ${digest} was not here in the last 90 days`);
   }
   return toStandingView(digest, standing);
-}
-
-function requireDigest(text: string): Digest {
-  const digest = parseDigest(text);
-  if (digest === null) {
-    throw new ManagementError('invalid_request', `digest: '${text}' is no digest`);
-  }
-  return digest;
-}
-
-function requireTagName(text: string): TagName {
-  const tagName = parseTagName(text);
-  if (tagName === null) {
-    throw new ManagementError('invalid_request', `tag: '${text}' is no name of a tag`);
-  }
-  return tagName;
 }

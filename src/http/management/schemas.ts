@@ -7,8 +7,16 @@ import { MANAGEMENT_ERRORS, type ManagementErrorType } from './errors.ts';
  * is a mistake of the caller's, and is named.
  */
 
-/** A repository in a path. It holds slashes, which is why its pattern stands in the paths too. */
-export const REPOSITORY = '{repository{.+}}';
+/**
+ * The path of an endpoint of a repository. Its name holds slashes, and maybe the words that can
+ * follow it, so its pattern looks ahead at what does; {@link REPOSITORY} is that pattern.
+ */
+export function ofRepository(suffix: string): string {
+  const following = suffix.replaceAll(/\{[^}]+\}/g, '[^/]+');
+  return `/repository/{repository{[^/]+/.+(?=${following}$)}}${suffix}`;
+}
+
+export const REPOSITORY = /\{repository\{.*?\}\}/;
 
 export const repositoryParams = z.object({
   repository: z.string().openapi({
@@ -26,6 +34,12 @@ export const digestParam = z.string().openapi({
 
 /** A time as the newer endpoints write it. */
 export const rfc3339 = z.iso.datetime().openapi({ example: '2026-11-28T12:00:00.000Z' });
+
+/** A time as Quay's endpoints write it. */
+export const rfc2822 = z
+  .string()
+  .regex(/^[A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d -0000$/)
+  .openapi({ example: 'Fri, 16 Jan 2026 16:09:14 -0000' });
 
 export const errorView = z
   .strictObject({
@@ -58,6 +72,22 @@ export function refusals(...types: readonly ManagementErrorType[]) {
 
 /** What every endpoint that asks who is calling may refuse with. */
 export const ACCESS_REFUSALS = ['invalid_token', 'insufficient_scope', 'not_found'] as const;
+
+/** What every change of tags or labels may refuse with. */
+export const WRITE_REFUSALS = [...ACCESS_REFUSALS, 'too_many_requests', 'read_only'] as const;
+
+/** An answer without a body, for an endpoint's description. */
+export function done(description: string) {
+  return { description };
+}
+
+/** A body in JSON, for an endpoint's description; it must be there. */
+export function takes<Schema extends z.ZodType>(schema: Schema) {
+  return { required: true, content: { 'application/json': { schema } } };
+}
+
+/** A switch in a query. */
+export const switchParam = z.enum(['true', 'false']).optional();
 
 /** An answer in JSON, for an endpoint's description. */
 export function answers<Schema extends z.ZodType>(schema: Schema, description: string) {

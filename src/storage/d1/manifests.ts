@@ -110,6 +110,28 @@ export const linkedChildrenStatement = defineStatement<{ manifestId: number }, C
     WHERE link.manifest_id = ${p.manifestId}`,
 );
 
+/** A manifest that an index names, and whether the repository has it. */
+export interface NamedChild {
+  readonly manifestId: number;
+  readonly childDigest: string;
+  readonly isPresent: boolean;
+}
+
+/** What the indexes of a JSON list of ids name, each index's in ascending order of the digests. */
+export const namedChildrenStatement = defineStatement<
+  { manifestIds: string },
+  Omit<NamedChild, 'isPresent'> & { present: number },
+  NamedChild
+>(
+  (p) => sql`
+    SELECT link.manifest_id AS manifestId, link.child_digest AS childDigest,
+      link.child_manifest_id IS NOT NULL AS present
+    FROM json_each(${p.manifestIds}) named
+      CROSS JOIN ${manifestChild} link ON link.manifest_id = named.value
+    ORDER BY link.manifest_id, link.child_digest`,
+  ({ present, ...link }) => ({ ...link, isPresent: present === 1 }),
+);
+
 /** What a push must know of a child beside its labels. */
 export interface ChildOnPush extends ChildLabels {
   readonly digest: string;

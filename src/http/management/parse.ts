@@ -1,0 +1,21 @@
+import { type Digest, parseDigest } from '../../model/digest.ts';
+import { parseTagName, type TagName } from '../../model/names.ts';
+import { ManagementError } from './errors.ts';
+
+/** Texts of a request as what they name; the refusal of one that names nothing has the field. */
+
+export function requireDigest(text: string, field = 'digest'): Digest {
+  const digest = parseDigest(text);
+  if (digest === null) {
+    throw new ManagementError('invalid_request', `${field}: '${text}' is no digest`);
+  }
+  return digest;
+}
+
+export function requireTagName(text: string, field = 'tag'): TagName {
+  const tagName = parseTagName(text);
+  if (tagName === null) {
+    throw new ManagementError('invalid_request', `${field}: '${text}' is no name of a tag`);
+  }
+  return tagName;
+}

@@ -1,0 +1,52 @@
+import { describe, it } from 'vitest';
+
+import { aName, pushImage, send } from '../../support/http.ts';
+import { type ApiDocument, problemOf, sendManaged } from '../../support/openapi.ts';
+
+describe('the document of the management API', () => {
+  it('has every endpoint by its path, and says which errors it may give', async ({ expect }) => {
+    const answer = await send('GET', '/api/v1/openapi.json');
+    const { openapi, paths } = JSON.parse(answer.text) as {
+      openapi: string;
+      paths: Record<string, Record<string, { responses: object }>>;
+    };
+    expect(openapi).toBe('3.1.0');
+    const why = paths['/repository/{repository}/manifest/{digest}/why']?.['get'];
+    expect(Object.keys(why?.responses ?? {})).toEqual(['200', '400', '401', '403', '404', '500']);
+    expect(Object.keys(paths).filter((path) => path.includes('.+'))).toEqual([]);
+  });
+
+  it('is where the types of errors are described', async ({ expect }) => {
+    const known = await sendManaged('GET', '/error/not_found');
+    expect(known.json).toMatchObject({ title: 'not_found' });
+    const unknown = await sendManaged('GET', '/error/constructor');
+    expect([unknown.status, unknown.json]).toEqual([
+      404,
+      expect.objectContaining({ error_type: 'not_found' }),
+    ]);
+  });
+});
+
+describe('the check that every test of the management API makes', () => {
+  it('finds what the document does not have', async ({ expect }) => {
+    const document = JSON.parse((await send('GET', '/api/v1/openapi.json')).text) as ApiDocument;
+    const name = aName();
+    await pushImage(name, 'v1');
+    const asked = { method: 'GET', path: `/repository/${name}/tag/` };
+    const answer = await sendManaged('GET', asked.path);
+    const { tags, ...page } = answer.json as { tags: readonly object[] };
+    const saying = (json: unknown) => ({ ...answer, text: JSON.stringify(json) });
+    const check = (changed: typeof answer, at = asked) => problemOf(document, at, changed);
+    expect(check(answer)).toBeNull();
+    expect(check({ ...answer, status: 418 })).toMatch(/statuses 200/);
+    expect(check(saying({ ...page, tags, colour: 'red' }))).toMatch(/colour/);
+    expect(check(saying({ ...page, tags: [{ ...tags[0], colour: 'red' }] }))).toMatch(/colour/);
+    expect(check(saying({ ...page, tags: [{ ...tags[0], size: 'large' }] }))).toMatch(/size/);
+    expect(check(saying(page))).toMatch(/tags/);
+    expect(check({ ...answer, headers: new Headers() })).toMatch(/not JSON/);
+    expect(check(answer, { ...asked, path: '/repositories' })).toMatch(/route/);
+    expect(check(answer, { ...asked, method: 'PATCH' })).toMatch(/route/);
+    const deleted = { method: 'DELETE', path: `/repository/${name}/tag/v1` };
+    expect(check({ ...answer, status: 204 }, deleted)).toMatch(/no body/);
+  });
+});
