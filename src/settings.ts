@@ -76,6 +76,16 @@ const issuers = z
   )
   .default([...DEFAULT_SETTINGS.oidcIssuers]);
 
+/** Each ends in a dot, lest `com.acme` reserve `com.acme-tools` too. */
+const labelPrefixes = z
+  .string()
+  .regex(
+    /^(?:[a-z0-9.-]+\.(?:,[a-z0-9.-]+\.)*)?$/,
+    'expected prefixes that end in a dot, with commas',
+  )
+  .transform((text) => text.split(',').filter((prefix) => prefix !== ''))
+  .default([...DEFAULT_SETTINGS.reservedLabelPrefixes]);
+
 /** The variables by name. One that is not set has its default. */
 const variables = z.object({
   IMMUTABLE_TAGS: flag(DEFAULT_SETTINGS.immutableTags),
@@ -86,6 +96,7 @@ const variables = z.object({
   PERMANENT_TAG_DELETION: flag(DEFAULT_SETTINGS.permanentTagDeletion),
   PUSH_TEMP_TAG_EXPIRATION_SEC: seconds(DEFAULT_SETTINGS.pushTempTagExpirationSec),
   PUSH_LEASE_SEC: seconds(DEFAULT_SETTINGS.pushLeaseSec),
+  RESERVED_LABEL_PREFIXES: labelPrefixes,
   MAX_BLOB_BYTES: bytes(DEFAULT_SETTINGS.maxBlobBytes),
   UPLOAD_CHUNK_BYTES_MAX: bytes(DEFAULT_SETTINGS.uploadChunkBytesMax),
   ANONYMOUS_PULL: flag(DEFAULT_SETTINGS.anonymousPull),
@@ -125,6 +136,7 @@ export function readSettings(environment: object): Settings {
       permanentTagDeletion: data.PERMANENT_TAG_DELETION,
       pushTempTagExpirationSec: data.PUSH_TEMP_TAG_EXPIRATION_SEC,
       pushLeaseSec: data.PUSH_LEASE_SEC,
+      reservedLabelPrefixes: data.RESERVED_LABEL_PREFIXES,
       maxBlobBytes: data.MAX_BLOB_BYTES,
       uploadChunkBytesMax: data.UPLOAD_CHUNK_BYTES_MAX,
       anonymousPull: data.ANONYMOUS_PULL,

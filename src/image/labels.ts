@@ -11,7 +11,7 @@ export const IMMUTABLE_LABEL = 'quay.immutable';
 /** The keys of the labels that act on tags. */
 export type ActingLabelKey = typeof EXPIRES_AFTER_LABEL | typeof IMMUTABLE_LABEL;
 
-const LABEL_MEDIA_TYPES = ['application/json', 'text/plain'] as const;
+export const LABEL_MEDIA_TYPES = ['application/json', 'text/plain'] as const;
 export type LabelMediaType = (typeof LABEL_MEDIA_TYPES)[number];
 
 /** A label that a manifest brings along. */
@@ -58,6 +58,27 @@ export function isLabelKey(key: string, source: LabelSource): boolean {
   return source === 'manifest'
     ? key !== ''
     : key.length <= LABEL_KEY_LENGTH_MAX && LABEL_KEY.test(key);
+}
+
+/** Beginnings of keys that mean something to tools, and so cannot be given through the API. */
+const RESERVED_LABEL_PREFIXES = [
+  'com.docker.',
+  'io.docker.',
+  'org.dockerproject.',
+  'org.opencontainers.',
+  'io.cncf.',
+  'io.kubernetes.',
+  'io.k8s.',
+  'io.quay',
+  'com.coreos',
+  'com.tectonic',
+  'internal',
+  'quay',
+] as const;
+
+/** The reserved prefix, or one of `more`, that a label's key begins with; null: none. */
+export function reservedPrefixOf(key: string, more: readonly string[]): string | null {
+  return [...RESERVED_LABEL_PREFIXES, ...more].find((prefix) => key.startsWith(prefix)) ?? null;
 }
 
 /** The text as the media type of a label's value, or null. */

@@ -51,7 +51,7 @@ import {
   createRepositoryReads,
 } from './repositories.ts';
 import { createPullPath } from './resolve.ts';
-import { createSecurityReports } from './security.ts';
+import { createSecurityReports, createSecurityStatuses } from './security.ts';
 import { createTagHistory } from './tags/history.ts';
 import { createManifestLocks } from './tags/immutability.ts';
 import { createImmutabilityPolicies } from './tags/policies.ts';
@@ -120,6 +120,7 @@ export function createRegistryOperations(deps: RegistryDeps) {
     ...createPullStatistics(deps),
     ...createHeldByPullWrites(deps),
     ...createQuotas(deps),
+    ...createSecurityStatuses(deps),
     ...createExplanations(deps),
     ...createCollectionPlanner(deps),
     ...createGarbageCollector(deps),

@@ -1,8 +1,10 @@
 import { z } from 'zod';
 
+import type { ManifestInfo } from '../model/references.ts';
 import {
   deleteSecurityStatusStatement,
   manifestsForSecurityNotificationStatement,
+  securityStatusStatement,
   securityNotificationsStatement,
 } from '../storage/d1/security.ts';
 import type { RegistryDeps } from './deps.ts';
@@ -27,6 +29,41 @@ export function createSecurityReports({ database }: RegistryDeps): SecurityRepor
         : rows
             .map(({ eventConfigJson: json }) => (json === null ? null : parsePriority(json)))
             .filter((priority) => priority !== null);
+    },
+  };
+}
+
+/** What a scanner makes of a manifest. */
+export const SECURITY_STATUSES = [
+  'queued',
+  'scanned',
+  'failed',
+  'unsupported',
+  'manifest_layer_too_large',
+] as const;
+export type SecurityStatus = (typeof SECURITY_STATUSES)[number];
+
+const STATUS_BY_INDEX: Readonly<Record<number, SecurityStatus>> = {
+  [-4]: 'failed',
+  [-3]: 'manifest_layer_too_large',
+  [-2]: 'unsupported',
+  [-1]: 'failed',
+  0: 'queued',
+  1: 'queued',
+  2: 'scanned',
+};
+
+/** Tells how far scanners are. */
+export interface SecurityStatuses {
+  /** How far the indexing of a manifest is; one that nobody has begun with is queued. */
+  readSecurityStatus(manifest: Pick<ManifestInfo, 'id'>): Promise<SecurityStatus>;
+}
+
+export function createSecurityStatuses({ database }: RegistryDeps): SecurityStatuses {
+  return {
+    async readSecurityStatus({ id: manifestId }) {
+      const row = await database.primary.first(securityStatusStatement({ manifestId }));
+      return (row && STATUS_BY_INDEX[row.indexStatus]) ?? 'queued';
     },
   };
 }

@@ -25,6 +25,8 @@ export interface RegistrySettings {
   readonly pushTempTagExpirationSec: number;
   /** How long a committed or mounted blob is kept without a manifest, in seconds. */
   readonly pushLeaseSec: number;
+  /** Beginnings of labels' keys that cannot be given through the API, beside those that never can. */
+  readonly reservedLabelPrefixes: readonly string[];
   /** The largest blob, in bytes. */
   readonly maxBlobBytes: number;
   /** The largest chunk that clients are told to send, in bytes. */
@@ -50,6 +52,7 @@ export const DEFAULT_SETTINGS: RegistrySettings = {
   permanentTagDeletion: false,
   pushTempTagExpirationSec: PUSH_TEMP_TAG_SEC,
   pushLeaseSec: PUSH_LEASE_SEC,
+  reservedLabelPrefixes: [],
   maxBlobBytes: BLOB_BYTES_MAX,
   uploadChunkBytesMax: UPLOAD_CHUNK_BYTES_MAX,
   anonymousPull: true,

@@ -47,6 +47,7 @@ const MISTAKES: readonly (readonly [string, string | undefined])[] = [
   ['TOKEN_SIGNING_KEY', '{"kty":"EC","d":"half a secret"}'],
   ['TOKEN_SIGNING_KEY_PREVIOUS', '{"kty":"EC","x":"half a secret"}'],
   ['READ_CONSISTENCY', 'maybe-a-secret'],
+  ['RESERVED_LABEL_PREFIXES', 'com.acme'],
   ['IMMUTABLE_TAGS', 'yes'],
   ['SPARSE_INDEX', ''],
   ['LEGACY_IMAGE_READS', '1'],

@@ -1,6 +1,8 @@
 import type { Context } from 'hono';
 
 import { type Access, NO_ACCESS, type RepositoryRole } from '../../model/access.ts';
+import type { Manifest } from '../../model/datatypes.ts';
+import type { Digest } from '../../model/digest.ts';
 import {
   type NamespaceName,
   parseNamespaceName,
@@ -11,7 +13,7 @@ import {
 import { REPOSITORY_STATES, type RepositoryRef } from '../../model/references.ts';
 import { actionsOf, askerOf } from '../auth/rights.ts';
 import type { Action } from '../auth/scopes.ts';
-import type { AppEnv } from '../scope.ts';
+import type { AppEnv, RequestScope } from '../scope.ts';
 import { ManagementError } from './errors.ts';
 
 /**
@@ -54,6 +56,22 @@ export async function requireWritableRepository(
     throw new ManagementError('read_only', `repository '${text}' takes no writes in its state`);
   }
   return repository;
+}
+
+type ManifestReach = Parameters<RequestScope['registry']['lookupManifestByDigest']>[2];
+
+/** The manifest of a digest, as far as `reach` goes. Refuses with `not_found`. */
+export async function requireManifest(
+  c: Context<AppEnv>,
+  { repository, digest }: { readonly repository: RepositoryRef; readonly digest: Digest },
+  reach: ManifestReach = { allowHidden: true },
+): Promise<Manifest> {
+  const { registry } = c.var.scope;
+  const manifest = await registry.lookupManifestByDigest(repository, digest, reach);
+  if (manifest === null) {
+    throw new ManagementError('not_found', `manifest ${digest} not found`);
+  }
+  return manifest;
 }
 
 /** The namespace's name, if the caller may change it. */

@@ -6,6 +6,8 @@ import type { AppEnv } from '../scope.ts';
 import { serveDocument } from './document.ts';
 import { ManagementError } from './errors.ts';
 import { garbageRoutes } from './garbage.ts';
+import { labelRoutes } from './labels.ts';
+import { manifestRoutes } from './manifests.ts';
 import { createManagementRouter } from './router.ts';
 import { tagRoutes } from './tags.ts';
 
@@ -22,6 +24,8 @@ export function managementRoutes(): OpenAPIHono<AppEnv> {
     }),
   );
   app.route('/', tagRoutes());
+  app.route('/', manifestRoutes());
+  app.route('/', labelRoutes());
   app.route('/', garbageRoutes());
   serveDocument(app);
   return app;

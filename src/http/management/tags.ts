@@ -6,7 +6,7 @@ import {
   TAG_VIEWS_PER_PAGE_MAX,
 } from '../../model/limits.ts';
 import type { AppEnv } from '../scope.ts';
-import { requireRepositoryRole, requireWritableRepository } from './access.ts';
+import { requireManifest, requireRepositoryRole, requireWritableRepository } from './access.ts';
 import { ManagementError } from './errors.ts';
 import { requireDigest, requireTagName } from './parse.ts';
 import { createManagementRouter } from './router.ts';
@@ -194,15 +194,9 @@ function addWrites(app: OpenAPIHono<AppEnv>): void {
     const tagName = requireTagName(tag);
     const digest = requireDigest(c.req.valid('json').manifest_digest, 'manifest_digest');
     const repository = await requireWritableRepository(c, name);
-    const { registry } = c.var.scope;
-    const manifest = await registry.lookupManifestByDigest(repository, digest, {
-      allowDead: true,
-      requireAvailable: true,
-    });
-    if (manifest === null) {
-      throw new ManagementError('not_found', `manifest ${digest} not found`);
-    }
-    await registry.retargetTag(repository, tagName, manifest, { isReversion: true });
+    const found = { repository, digest };
+    const manifest = await requireManifest(c, found, { allowDead: true, requireAvailable: true });
+    await c.var.scope.registry.retargetTag(repository, tagName, manifest, { isReversion: true });
     return c.json({}, 200);
   });
   app.openapi(expireTag, async (c) => {
@@ -214,13 +208,11 @@ function addWrites(app: OpenAPIHono<AppEnv>): void {
     if (!settings.permanentTagDeletion) {
       throw new ManagementError('not_found', 'tags are not deleted for good here');
     }
-    const manifest = await registry.lookupManifestByDigest(repository, digest, { allowDead: true });
-    const isGone =
-      manifest !== null &&
-      (await registry.removeTagFromTimemachine(repository, tagName, manifest, {
-        includeSubmanifests: body.include_submanifests,
-        isAlive: body.is_alive,
-      }));
+    const manifest = await requireManifest(c, { repository, digest }, { allowDead: true });
+    const isGone = await registry.removeTagFromTimemachine(repository, tagName, manifest, {
+      includeSubmanifests: body.include_submanifests,
+      isAlive: body.is_alive,
+    });
     if (!isGone) {
       throw new ManagementError('not_found', `no tag '${tagName}' on ${digest} can be expired`);
     }

@@ -15,6 +15,16 @@ export const deleteSecurityStatusStatement = defineStatement<{ manifestId: numbe
   (p) => sql`DELETE FROM ${manifestSecurityStatus} WHERE manifest_id = ${p.manifestId}`,
 );
 
+/** How far the indexing of a manifest is; no row: it is due. */
+export const securityStatusStatement = defineStatement<
+  { manifestId: number },
+  { indexStatus: number }
+>(
+  (p) => sql`
+    SELECT status.index_status AS indexStatus FROM ${manifestSecurityStatus} status
+    WHERE status.manifest_id = ${p.manifestId}`,
+);
+
 /** The manifests of a digest whose live repositories want to hear of vulnerabilities, by id. */
 export const manifestsForSecurityNotificationStatement = defineStatement<
   { digest: string },
