@@ -1,6 +1,7 @@
 import type { Account, AccountKind, AccountName, RobotPurpose } from './accounts.ts';
 import type { NamespaceName, RepositoryName } from './names.ts';
 import type { RepositoryState } from './references.ts';
+import type { RegionMode } from './regions.ts';
 
 /** What may be done with one repository; each includes those before it. */
 export const REPOSITORY_ROLES = ['read', 'write', 'admin'] as const;
@@ -23,7 +24,11 @@ export interface NamespaceInfo {
   /** What all its members may do in its repositories. */
   readonly memberRole: DefaultRole;
   /** The time machine's window, in seconds. */
-  readonly removedTagExpirationSec: number;
+  readonly windowSec: number;
+  /** For how many days what is pulled by digest is kept; 0: not at all. */
+  readonly heldByPullDays: number;
+  /** What it does about pulls from the countries that it blocks. */
+  readonly regionMode: RegionMode;
 }
 
 /** Someone who belongs to an organization. */

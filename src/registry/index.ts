@@ -36,8 +36,7 @@ import { createChildReads } from './manifests/children.ts';
 import { createManifestConversion } from './manifests/conversion.ts';
 import { createManifestLookups } from './manifests/lookups.ts';
 import { createManifestPushes, createManifestWrites } from './manifests/writes.ts';
-import { createNamespaceReads } from './namespaces.ts';
-import { createHeldByPullWrites } from './pulls/held-by-pull.ts';
+import { createNamespaceReads, createNamespaceSettings } from './namespaces.ts';
 import { createPullRecorder } from './pulls/record.ts';
 import { createPullRollUp } from './pulls/roll-up.ts';
 import { createPullStatistics } from './pulls/statistics.ts';
@@ -116,9 +115,9 @@ export function createRegistryOperations(deps: RegistryDeps) {
     ...createRetentionPolicies(deps),
     ...createRetentionPlans(deps),
     ...createRegionRulesWrites(deps),
+    ...createNamespaceSettings(deps),
     ...createPullRecorder(deps),
     ...createPullStatistics(deps),
-    ...createHeldByPullWrites(deps),
     ...createQuotas(deps),
     ...createSecurityStatuses(deps),
     ...createExplanations(deps),

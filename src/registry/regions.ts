@@ -1,6 +1,7 @@
 import { z } from 'zod';
 
 import type { CountryCode, RegionRules } from '../model/regions.ts';
+import { namespaceStatement } from '../storage/d1/namespaces.ts';
 import {
   blockedCountriesStatement,
   deleteOtherRestrictionsStatement,
@@ -44,8 +45,10 @@ export function createCachedRegions(
   };
 }
 
-/** Sets where namespaces are not served. */
+/** Says and sets where namespaces are not served. */
 export interface RegionRulesWrites {
+  /** The rules of a namespace as they are now; null: no such namespace. One round trip. */
+  readRegionRules(namespaceName: string): Promise<RegionRules | null>;
   /**
    * Replaces the rules of a namespace, mode and countries together, and gives them as they are now;
    * null: no such namespace. Whoever has read the old countries may go by them for 240 s.
@@ -61,6 +64,14 @@ export function createRegionRulesWrites({
   defer,
 }: RegistryDeps): RegionRulesWrites {
   return {
+    async readRegionRules(namespace) {
+      const [[found], blocked] = await database.primary.batch([
+        namespaceStatement({ namespace }),
+        blockedCountriesStatement({ namespace }),
+      ]);
+      return found === undefined ? null : { mode: found.regionMode, blocked };
+    },
+
     async replaceRegionRules(namespace, { mode, blocked }) {
       const countries = JSON.stringify([...new Set(blocked)]);
       const nowMs = clock.nowMs();

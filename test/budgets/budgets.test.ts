@@ -54,7 +54,9 @@ const recordedPull =
   ({ heldDays, isHeld = false }: { heldDays: number; isHeld?: boolean }): Scene =>
   async (world) => {
     const { registry, repository } = world;
-    await registry.operations.changeHeldByPullDays(repository.namespaceName, heldDays);
+    await registry.operations.changeNamespace(repository.namespaceName, {
+      heldByPullDays: heldDays,
+    });
     const { manifest } = await pushTagged(registry, repository, { tagName: 'by-digest' });
     if (isHeld) {
       await pullByDigest(openTestRegistry(), repository, manifest.digest);

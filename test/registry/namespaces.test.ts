@@ -1,8 +1,12 @@
 import { describe, it } from 'vitest';
 
+import { HELD_BY_PULL_DAYS_MAX } from '../../src/model/limits.ts';
+import type { NamespaceName } from '../../src/model/names.ts';
+import { DAY_MS } from '../support/clock.ts';
+import { losing } from '../support/lost-answers.ts';
 import { openTestRegistry } from '../support/registry.ts';
 import { openLaggingReplica } from '../support/replica.ts';
-import { execute } from '../support/stage.ts';
+import { execute, openStage, select } from '../support/stage.ts';
 
 const FOR_PUSH = { forPush: true };
 
@@ -81,5 +85,89 @@ describe('a namespace near a replica that lags', () => {
     expect(await states(reader, 'acme')).toEqual([true, false]);
     expect(await states(reader, 'new')).toEqual([true, false]);
     expect(await states(reader, 'new', FOR_PUSH)).toEqual([true, false]);
+  });
+});
+
+describe('the settings of a namespace', () => {
+  it('are changed one by one or together, and what is left out stays', async ({ expect }) => {
+    const { operations } = openTestRegistry();
+    await makeNamespace('acme', 1);
+    await makeNamespace('other', 1);
+    const before = await operations.getNamespace('acme' as NamespaceName);
+    expect(before).toEqual({
+      id: 1,
+      name: 'acme',
+      kind: 'organization',
+      isEnabled: true,
+      memberRole: 'none',
+      windowSec: 1_209_600,
+      heldByPullDays: 0,
+      regionMode: 'off',
+    });
+    const other = await operations.getNamespace('other' as NamespaceName);
+    expect(await operations.changeNamespace('acme', {})).toEqual(before);
+    expect(await operations.changeNamespace('acme', { windowSec: 0 })).toEqual({
+      ...before,
+      windowSec: 0,
+    });
+    const change = { heldByPullDays: HELD_BY_PULL_DAYS_MAX, isEnabled: false };
+    const changed = { ...before, windowSec: 0, ...change };
+    expect(await operations.changeNamespace('acme', change)).toEqual(changed);
+    expect(await operations.getNamespace('acme' as NamespaceName)).toEqual(changed);
+    expect(await operations.getNamespace('other' as NamespaceName)).toEqual(other);
+    expect(await operations.changeNamespace('nobody', { windowSec: 0 })).toBeNull();
+    for (const heldByPullDays of [-1, HELD_BY_PULL_DAYS_MAX + 1, 0.5, Number.NaN]) {
+      await expect(
+        operations.changeNamespace('acme', { windowSec: 60, heldByPullDays }),
+      ).rejects.toMatchObject({ code: 'HeldByPullDaysOutOfRange' });
+    }
+    for (const windowSec of [-1, 0.5]) {
+      await expect(operations.changeNamespace('acme', { windowSec })).rejects.toThrow(RangeError);
+    }
+    expect(await operations.getNamespace('acme' as NamespaceName)).toEqual(changed);
+  });
+
+  it('that shorten the window have garbage collected by the new one', async ({ expect }) => {
+    const stage = await openStage();
+    const { clock, registry, operations, housekeeping, repository } = stage;
+    await stage.push('v1', await stage.image());
+    await registry.deleteTag(repository, 'v1');
+    clock.advance(2 * DAY_MS);
+    expect(await housekeeping.collectGarbage()).toMatchObject({ tags: 0 });
+    await operations.changeNamespace('acme', { windowSec: 86_400 });
+    expect(await select('SELECT policy_s FROM repository_gc')).toEqual([{ policy_s: 86_400 }]);
+    expect(await housekeeping.collectGarbage()).toMatchObject({ tags: 1, manifests: 1 });
+  });
+
+  it('that enable it have collected what ended meanwhile', async ({ expect }) => {
+    const stage = await openStage();
+    const { clock, registry, operations, housekeeping, repository } = stage;
+    await stage.push('v1', await stage.image());
+    await registry.deleteTag(repository, 'v1');
+    await operations.changeNamespace('acme', { isEnabled: false });
+    clock.advance(30 * DAY_MS);
+    // It visits the repository in vain, and would not come again.
+    expect(await housekeeping.collectGarbage()).toMatchObject({ tags: 0 });
+    expect(await select('SELECT earliest_end_ms FROM repository_gc')).toEqual([
+      { earliest_end_ms: null },
+    ]);
+    expect(await housekeeping.collectGarbage()).toMatchObject({ tags: 0 });
+    await operations.changeNamespace('acme', { isEnabled: true });
+    expect(await housekeeping.collectGarbage()).toMatchObject({ tags: 1, manifests: 1 });
+    await operations.changeNamespace('acme', { isEnabled: false });
+    // The answer is lost, and the same is sent again.
+    const { gate } = losing(['committed, then lost']);
+    const again = openTestRegistry({ clock, gate }).operations;
+    expect(await again.changeNamespace('acme', { isEnabled: true })).toMatchObject({
+      isEnabled: true,
+    });
+    expect(await select('SELECT earliest_end_ms FROM repository_gc')).toEqual([
+      { earliest_end_ms: 0 },
+    ]);
+    await housekeeping.collectGarbage();
+    // Enabled twice, nothing is to be looked at anew.
+    const hints = await select('SELECT * FROM repository_gc');
+    await operations.changeNamespace('acme', { isEnabled: true });
+    expect(await select('SELECT * FROM repository_gc')).toEqual(hints);
   });
 });

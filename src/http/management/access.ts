@@ -1,6 +1,11 @@
 import type { Context } from 'hono';
 
-import { type Access, NO_ACCESS, type RepositoryRole } from '../../model/access.ts';
+import {
+  type Access,
+  NO_ACCESS,
+  type RepositoryRole,
+  type NamespaceInfo,
+} from '../../model/access.ts';
 import type { Manifest } from '../../model/datatypes.ts';
 import type { Digest } from '../../model/digest.ts';
 import {
@@ -87,6 +92,16 @@ export async function requireNamespaceAdmin(
   return namespace;
 }
 
+/** The namespace, if the caller may change it. Refuses with `not_found` too. */
+export async function requireNamespace(c: Context<AppEnv>, text: string): Promise<NamespaceInfo> {
+  const name = await requireNamespaceAdmin(c, text);
+  const found = await c.var.scope.operations.getNamespace(name);
+  if (found === null) {
+    throw new ManagementError('not_found', `namespace '${text}' not found`);
+  }
+  return found;
+}
+
 /** Lets only the administrator through. */
 export function requireAdministrator(c: Context<AppEnv>): void {
   if (c.var.actor.kind !== 'administrator') {
@@ -153,7 +168,7 @@ function requireRepositoryName(text: string): RepositoryName {
 function requireNamespaceName(text: string): NamespaceName {
   const namespace = parseNamespaceName(text);
   if (namespace === null) {
-    throw new ManagementError('invalid_request', `'${text}' is not the name of a namespace`);
+    throw new ManagementError('invalid_request', `organization: '${text}' is no name of one`);
   }
   return namespace;
 }

@@ -6,8 +6,10 @@ import type { AppEnv } from '../scope.ts';
 import { serveDocument } from './document.ts';
 import { ManagementError } from './errors.ts';
 import { garbageRoutes } from './garbage.ts';
+import { immutabilityPolicyRoutes } from './immutability-policies.ts';
 import { labelRoutes } from './labels.ts';
 import { manifestRoutes } from './manifests.ts';
+import { retentionPolicyRoutes } from './retention-policies.ts';
 import { createManagementRouter } from './router.ts';
 import { tagRoutes } from './tags.ts';
 
@@ -26,6 +28,8 @@ export function managementRoutes(): OpenAPIHono<AppEnv> {
   app.route('/', tagRoutes());
   app.route('/', manifestRoutes());
   app.route('/', labelRoutes());
+  app.route('/', immutabilityPolicyRoutes());
+  app.route('/', retentionPolicyRoutes());
   app.route('/', garbageRoutes());
   serveDocument(app);
   return app;

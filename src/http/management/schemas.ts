@@ -26,6 +26,16 @@ export const repositoryParams = z.object({
   }),
 });
 
+export const ofOrganization = (suffix: string): string => `/organization/{organization}${suffix}`;
+
+export const organizationParams = z.object({
+  organization: z.string().openapi({
+    param: { name: 'organization', in: 'path' },
+    description: 'A namespace: an organization, or the own one of a person.',
+    example: 'acme',
+  }),
+});
+
 export const digestParam = z.string().openapi({
   param: { name: 'digest', in: 'path' },
   description: 'A digest, `sha256:` with 64 or `sha512:` with 128 hexadecimal digits.',

@@ -2,21 +2,18 @@ import type { DefaultRole, NamespaceInfo } from '../../model/access.ts';
 import type { Page } from '../../model/datatypes.ts';
 import { RegistryError } from '../../model/errors.ts';
 import type { NamespaceName } from '../../model/names.ts';
-import { settleHintsOfNamespaceStatement } from '../../storage/d1/gc-hints.ts';
 import {
   createNamespaceStatement,
   namespacesPageStatement,
   namespaceStatement,
   setMemberRoleStatement,
-  setNamespaceEnabledStatement,
 } from '../../storage/d1/namespaces.ts';
 import type { RegistryDeps } from '../deps.ts';
-import { lockedMayGo } from '../garbage/steps.ts';
 import { retryWrite } from '../retry-write.ts';
 import { sendAgain } from '../send-again.ts';
 import { type PageOptions, readPage } from './pages.ts';
 
-/** Makes organizations, and changes namespaces of both kinds. */
+/** Looks namespaces up, and makes organizations. */
 export interface Namespaces {
   /** The namespace of exactly this name; null if there is none, or it is marked for deletion. */
   getNamespace(name: NamespaceName): Promise<NamespaceInfo | null>;
@@ -33,12 +30,6 @@ export interface Namespaces {
    * Errors: NamespaceNotFound, NotAnOrganization.
    */
   changeMemberRole(name: NamespaceName, memberRole: DefaultRole): Promise<NamespaceInfo>;
-  /**
-   * Closes a namespace to everybody, or opens it again. While it is closed nothing of it is served
-   * or collected, and its robots and its person do not log in. A token that was issued before is
-   * good to its end, some minutes at most. Errors: NamespaceNotFound.
-   */
-  changeNamespaceEnabled(name: NamespaceName, isEnabled: boolean): Promise<NamespaceInfo>;
 }
 
 export function createNamespaces({ database, settings }: RegistryDeps): Namespaces {
@@ -93,20 +84,6 @@ export function createNamespaces({ database, settings }: RegistryDeps): Namespac
         throw new RegistryError('NotAnOrganization', { name });
       }
       return now;
-    },
-
-    async changeNamespaceEnabled(name, isEnabled) {
-      const [, , found] = await sendAgain(() =>
-        primary.batch([
-          setNamespaceEnabledStatement({ namespace: name, enabled: Number(isEnabled) }),
-          settleHintsOfNamespaceStatement({
-            namespace: name,
-            lockedMayGo: lockedMayGo(settings),
-          }),
-          namespaceStatement({ namespace: name }),
-        ]),
-      );
-      return requireNamespace(found[0], name);
     },
   };
 }

@@ -18,7 +18,7 @@ import { sendAgain } from '../send-again.ts';
 import { drawCredential } from './secrets.ts';
 
 /**
- * Makes people. They are disabled with their namespace, which is their own (`changeNamespaceEnabled`),
+ * Makes people. They are disabled with their namespace, which is their own (`changeNamespace`),
  * and deleted with it (`markNamespaceForDeletion`).
  */
 export interface Users {

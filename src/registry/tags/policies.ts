@@ -16,6 +16,8 @@ import { sendAgain } from '../send-again.ts';
 import { requireValidPattern } from './policy-match.ts';
 import { type Sweep, sweepTags } from './policy-sweep.ts';
 
+export type { StoredPolicy } from '../../storage/d1/policies.ts';
+
 /** A policy, and what became of the tags that were there before it. */
 export interface SweptPolicy extends Sweep {
   readonly policy: StoredPolicy;

@@ -14,6 +14,11 @@ import type { RegistryDeps } from '../deps.ts';
 import { sendAgain } from '../send-again.ts';
 import { requireValidPattern } from './policy-match.ts';
 
+export type {
+  RetentionPolicy,
+  StoredRetentionPolicy,
+} from '../../storage/d1/retention-policies.ts';
+
 /**
  * Keeps the policies that end tags because newer ones came, or because they are old. Nothing ends
  * when one is written: cron applies them, soon after and then every hour.

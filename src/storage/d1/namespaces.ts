@@ -2,9 +2,11 @@ import { type SQL, sql } from 'drizzle-orm';
 
 import type { DefaultRole, NamespaceInfo } from '../../model/access.ts';
 import type { NamespaceName } from '../../model/names.ts';
+import type { RegionMode } from '../../model/regions.ts';
 import { namespaceIsLive } from './conditions.ts';
-import { namespace } from './schema/repositories.ts';
-import { defineStatement } from './statement.ts';
+import { repositoryGc } from './schema/garbage.ts';
+import { namespace, repository } from './schema/repositories.ts';
+import { type Parameters, defineStatement } from './statement.ts';
 
 /** Whether the namespace of exactly this name is enabled; no row if there is none. */
 export const namespaceEnabledStatement = defineStatement<
@@ -36,13 +38,16 @@ interface NamespaceRow {
   namespaceKind: string;
   namespaceEnabled: number;
   memberRole: string;
-  removedTagExpirationSec: number;
+  windowSec: number;
+  heldByPullDays: number;
+  regionMode: string;
 }
 
 const namespaceColumns: SQL = sql.raw(`
   n.id AS namespaceId, n.name AS namespaceName, n.kind AS namespaceKind,
   n.enabled AS namespaceEnabled, n.member_role AS memberRole,
-  n.removed_tag_expiration_s AS removedTagExpirationSec`);
+  n.removed_tag_expiration_s AS windowSec, n.held_by_pull_days AS heldByPullDays,
+  n.region_mode AS regionMode`);
 
 const toNamespaceInfo = (row: NamespaceRow): NamespaceInfo => ({
   id: row.namespaceId,
@@ -50,7 +55,9 @@ const toNamespaceInfo = (row: NamespaceRow): NamespaceInfo => ({
   kind: row.namespaceKind as NamespaceInfo['kind'],
   isEnabled: row.namespaceEnabled === 1,
   memberRole: row.memberRole as DefaultRole,
-  removedTagExpirationSec: row.removedTagExpirationSec,
+  windowSec: row.windowSec,
+  heldByPullDays: row.heldByPullDays,
+  regionMode: row.regionMode as RegionMode,
 });
 
 /** The namespace of this name, unless it is marked for deletion. */
@@ -82,10 +89,36 @@ export const setMemberRoleStatement = defineStatement<Named & { memberRole: Defa
       AND ${namespaceIsLive(sql`namespace.id`)}`,
 );
 
-/** Opens a namespace to those who may use it, or closes it to everybody. */
-export const setNamespaceEnabledStatement = defineStatement<Named & { enabled: number }>(
+/** What a namespace is changed to; null: that stays. */
+export type NamespaceChangeValues = {
+  namespace: string;
+  windowSec: number | null;
+  heldByPullDays: number | null;
+  enabled: number | null;
+};
+
+const isAnyNew = (p: Parameters<NamespaceChangeValues>) => sql`
+    (removed_tag_expiration_s <> ${p.windowSec} OR held_by_pull_days <> ${p.heldByPullDays}
+      OR enabled <> ${p.enabled})`;
+
+/** Writes nothing if all is so already. */
+export const changeNamespaceStatement = defineStatement<NamespaceChangeValues>(
   (p) => sql`
-    UPDATE ${namespace} SET enabled = ${p.enabled}
-    WHERE name = ${p.namespace} AND enabled <> ${p.enabled}
-      AND ${namespaceIsLive(sql`namespace.id`)}`,
+    UPDATE ${namespace} SET
+      removed_tag_expiration_s = coalesce(${p.windowSec}, removed_tag_expiration_s),
+      held_by_pull_days = coalesce(${p.heldByPullDays}, held_by_pull_days),
+      enabled = coalesce(${p.enabled}, enabled)
+    WHERE name = ${p.namespace} AND ${isAnyNew(p)} AND ${namespaceIsLive(sql`namespace.id`)}`,
+);
+
+const repositoriesOf = (p: Parameters<{ namespace: string }>) => sql`
+    ${namespace} n CROSS JOIN ${repository} r ON r.namespace_id = n.id AND r.state <> 3
+    WHERE n.name = ${p.namespace}`;
+
+/** Has the hints of a namespace's repositories go by the window that it has now. */
+export const moveHintsToWindowStatement = defineStatement<{ namespace: string; windowSec: number }>(
+  (p) => sql`
+    UPDATE ${repositoryGc} SET policy_s = ${p.windowSec}
+    WHERE policy_s <> ${p.windowSec}
+      AND repository_id IN (SELECT r.id FROM ${repositoriesOf(p)})`,
 );

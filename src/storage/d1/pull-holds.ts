@@ -92,13 +92,3 @@ export const markManifestDeletedStatement = defineStatement<{ manifestId: number
       SELECT 1 FROM ${repository} r CROSS JOIN ${namespace} n ON n.id = r.namespace_id
       WHERE r.id = manifest.repository_id AND n.held_by_pull_days > 0)`,
 );
-
-/** Sets for how many days a namespace holds what is pulled by digest, and says so if there is one. */
-export const setHeldByPullDaysStatement = defineStatement<
-  { namespace: string; days: number },
-  { days: number }
->(
-  (p) => sql`
-    UPDATE ${namespace} SET held_by_pull_days = ${p.days} WHERE name = ${p.namespace}
-    RETURNING held_by_pull_days AS days`,
-);

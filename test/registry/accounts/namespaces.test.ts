@@ -62,7 +62,7 @@ describe('createOrganization', () => {
     const marked = namespaceOf(String(hidden));
     expect(await operations.getNamespace(marked)).toBeNull();
     await expect(operations.createOrganization(marked)).rejects.toThrow('taken');
-    await expect(operations.changeNamespaceEnabled(marked, true)).rejects.toThrow('not found');
+    expect(await operations.changeNamespace(marked, { isEnabled: true })).toBeNull();
     await expect(operations.changeMemberRole(marked, 'read')).rejects.toThrow('not found');
     await expect(operations.createRobot(marked, 'ci')).rejects.toThrow('not found');
     expect((await operations.listNamespaces()).items.map(({ name }) => name)).toEqual(['ada']);
@@ -125,23 +125,23 @@ describe('changeNamespaceEnabled', () => {
     await stage.push('v2', await stage.image());
     await registry.deleteTag(repository, 'v1');
     const { namespaceName } = repository;
-    await operations.changeNamespaceEnabled(namespaceName, false);
+    await operations.changeNamespace(namespaceName, { isEnabled: false });
     clock.advance(30 * 86_400_000);
     await housekeeping.collectRepository(repository.id);
     expect(await select('SELECT earliest_end_ms, earliest_lease_ms FROM repository_gc')).toEqual([
       { earliest_end_ms: null, earliest_lease_ms: null },
     ]);
     expect(await stage.generations('v1')).toHaveLength(1);
-    await operations.changeNamespaceEnabled(namespaceName, true);
+    await operations.changeNamespace(namespaceName, { isEnabled: true });
     expect(await findViolations()).toEqual([]);
     await housekeeping.collectGarbage();
     expect(await stage.generations('v1')).toEqual([]);
     expect(await stage.generations('v2')).toHaveLength(1);
     const before = stage.meter.usage.d1RowsWritten;
-    await operations.changeNamespaceEnabled(namespaceName, true);
+    await operations.changeNamespace(namespaceName, { isEnabled: true });
     expect(stage.meter.usage.d1RowsWritten).toBe(before);
     await expect(
-      operations.changeNamespaceEnabled(namespaceOf('none'), true),
+      operations.changeNamespace(namespaceOf('none'), { isEnabled: true }),
     ).rejects.toMatchObject({ code: 'NamespaceNotFound' });
   });
 });

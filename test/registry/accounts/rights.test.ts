@@ -179,9 +179,9 @@ describe('explainAccess', () => {
     ]);
     const own = await aRepository(world, repositoryOf('ada/app'));
     expect(await why(name, own)).toEqual(['admin', 'owner: admin']);
-    await operations.changeNamespaceEnabled(namespaceOf('ada'), false);
+    await operations.changeNamespace(namespaceOf('ada'), { isEnabled: false });
     expect(await why()).toEqual([null]);
-    await operations.changeNamespaceEnabled(namespaceOf('ada'), true);
+    await operations.changeNamespace(namespaceOf('ada'), { isEnabled: true });
     await operations.markRepositoryForDeletion(repository);
     expect(await why()).toBeNull();
   });

@@ -137,7 +137,7 @@ describe('a person', () => {
     const who = async () =>
       Promise.all([secret, robot.secret].map(async (one) => (await logIn(registry, one)).name));
     expect(await who()).toEqual(['ada', 'ada+ci']);
-    expect(await operations.changeNamespaceEnabled(ada, false)).toMatchObject({
+    expect(await operations.changeNamespace(ada, { isEnabled: false })).toMatchObject({
       isEnabled: false,
     });
     expect(await who()).toEqual([null, null]);
@@ -146,11 +146,11 @@ describe('a person', () => {
     expect(await operations.ensureRepository(repositoryOf('acme/app'), creating)).toBeNull();
     const token = operations.createAppToken(user, { title: 'new', expiresMs: null });
     await expect(token).rejects.toMatchObject({ code: 'AccountNotFound' });
-    await operations.changeNamespaceEnabled(ada, true);
+    await operations.changeNamespace(ada, { isEnabled: true });
     expect(await who()).toEqual(['ada', 'ada+ci']);
-    await operations.changeNamespaceEnabled(acme.name, false);
+    await operations.changeNamespace(acme.name, { isEnabled: false });
     expect(await operations.ensureRepository(repositoryOf('acme/app'), creating)).toBeNull();
-    await operations.changeNamespaceEnabled(acme.name, true);
+    await operations.changeNamespace(acme.name, { isEnabled: true });
     expect(await operations.ensureRepository(repositoryOf('acme/app'), creating)).not.toBeNull();
     expect(await counts()).toEqual({ namespaces: 2, accounts: 2, credentials: 2 });
   });

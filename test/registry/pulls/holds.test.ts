@@ -18,7 +18,7 @@ const DAYS = 3;
 /** A stage without a time machine whose namespace holds what is pulled. */
 async function openHolding(options = NO_WINDOW, days = DAYS) {
   const stage = await openStage(options);
-  await stage.operations.changeHeldByPullDays(stage.repository.namespaceName, days);
+  await stage.operations.changeNamespace(stage.repository.namespaceName, { heldByPullDays: days });
   return {
     ...stage,
     /** An isolate that has not seen anything yet. */
@@ -90,7 +90,7 @@ describe('a manifest that was pulled by digest', () => {
     const { d1RowsWritten, d1RoundTrips } = world.meter.usage;
     await pullByDigest(world, repository, pulledWhileOff.digest);
     expect(world.meter.usage).toMatchObject({ d1RowsWritten, d1RoundTrips: d1RoundTrips + 1 });
-    await operations.changeHeldByPullDays(repository.namespaceName, DAYS);
+    await operations.changeNamespace(repository.namespaceName, { heldByPullDays: DAYS });
     const pulledByTag = await world.image();
     await world.push('v2', pulledByTag);
     await pullByTag(world, repository, 'v2');
@@ -185,10 +185,10 @@ describe('a manifest that was pulled by digest', () => {
     const late = new TestClock();
     late.set(clock.nowMs() - 20 * HOUR_MS);
     await pullByDigest(world.anotherIsolate(undefined, late), repository, image.digest);
-    await operations.changeHeldByPullDays(repository.namespaceName, 1);
+    await operations.changeNamespace(repository.namespaceName, { heldByPullDays: 1 });
     await pullByDigest(world.anotherIsolate(), repository, image.digest);
     expect(await heldFor(world)).toBe(DAYS * DAY_MS + PULL_HOLD_EXTRA_MS);
-    await operations.changeHeldByPullDays(repository.namespaceName, 10);
+    await operations.changeNamespace(repository.namespaceName, { heldByPullDays: 10 });
     await pullByDigest(world.anotherIsolate(), repository, image.digest);
     expect(await heldFor(world)).toBe(10 * DAY_MS + PULL_HOLD_EXTRA_MS);
   });
@@ -387,9 +387,11 @@ describe('holding', () => {
   it('is set by namespace, in whole days', async ({ expect }) => {
     const { operations, repository } = await openStage(NO_WINDOW);
     const change = (days: number, name: string = repository.namespaceName) =>
-      operations.changeHeldByPullDays(name, days);
-    expect(await change(HELD_BY_PULL_DAYS_MAX)).toBe(HELD_BY_PULL_DAYS_MAX);
-    expect(await change(0)).toBe(0);
+      operations.changeNamespace(name, { heldByPullDays: days });
+    expect(await change(HELD_BY_PULL_DAYS_MAX)).toMatchObject({
+      heldByPullDays: HELD_BY_PULL_DAYS_MAX,
+    });
+    expect(await change(0)).toMatchObject({ heldByPullDays: 0 });
     expect(await change(1, 'nobody')).toBeNull();
     for (const days of [-1, 0.5, HELD_BY_PULL_DAYS_MAX + 1, Number.NaN]) {
       const [outcome] = await Promise.allSettled([change(days)]);

@@ -1,0 +1,181 @@
+import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
+
+import type { StoredPolicy } from '../../registry/tags/policies.ts';
+import type { AppEnv } from '../scope.ts';
+import { ManagementError } from './errors.ts';
+import { POLICY_OWNERS, policyParam, type PolicyOwner, requireScope } from './policy-owners.ts';
+import { createManagementRouter } from './router.ts';
+import { ACCESS_REFUSALS, answers, done, refusals, takes } from './schemas.ts';
+
+const TAGS = ['Immutability policies'];
+
+const content = z
+  .strictObject({
+    tagPattern: z.string().openapi({
+      description: 'A regular expression (RE2) for whole names of tags.',
+    }),
+    tagPatternMatches: z.boolean().default(true).openapi({
+      description: 'False: names that do not match are locked.',
+    }),
+  })
+  .openapi('ImmutabilityPolicyContent');
+
+const policyView = z
+  .strictObject({ uuid: z.uuid(), tagPattern: z.string(), tagPatternMatches: z.boolean() })
+  .openapi('ImmutabilityPolicy');
+
+const nextPage = z.string().optional().openapi({
+  description: 'There if tags are left to be locked: it is where the next sweep goes on.',
+});
+
+function toPolicyView({
+  uuid,
+  tagPattern,
+  tagPatternMatches,
+}: StoredPolicy): z.infer<typeof policyView> {
+  return { uuid, tagPattern, tagPatternMatches };
+}
+
+/** The endpoints of the policies of one kind of owner. */
+function describe(owner: PolicyOwner) {
+  const { at, name, params } = POLICY_OWNERS[owner];
+  const one = params.extend(policyParam.shape);
+  const REFUSALS = refusals(...ACCESS_REFUSALS, 'too_many_requests');
+  return {
+    list: createRoute({
+      method: 'get',
+      path: at('/immutabilitypolicy'),
+      operationId: `listImmutabilityPoliciesOf${name}`,
+      tags: TAGS,
+      summary: `The patterns of tag names that are locked by this ${owner}`,
+      request: { params },
+      responses: {
+        200: answers(z.strictObject({ policies: z.array(policyView) }), 'Oldest first.'),
+        ...REFUSALS,
+      },
+    }),
+    create: createRoute({
+      method: 'post',
+      path: at('/immutabilitypolicy'),
+      operationId: `createImmutabilityPolicyOf${name}`,
+      tags: TAGS,
+      summary: 'Locks tags by name: those that are there, and all that come',
+      request: { params, body: takes(content) },
+      responses: {
+        201: answers(z.strictObject({ uuid: z.uuid(), next_page: nextPage }), 'It is in force.'),
+        ...REFUSALS,
+      },
+    }),
+    read: createRoute({
+      method: 'get',
+      path: at('/immutabilitypolicy/{policy}'),
+      operationId: `readImmutabilityPolicyOf${name}`,
+      tags: TAGS,
+      summary: 'One policy',
+      request: { params: one },
+      responses: { 200: answers(policyView, 'The policy.'), ...REFUSALS },
+    }),
+    update: createRoute({
+      method: 'put',
+      path: at('/immutabilitypolicy/{policy}'),
+      operationId: `updateImmutabilityPolicyOf${name}`,
+      tags: TAGS,
+      summary: 'Gives a policy another content; what it locked stays locked',
+      request: { params: one, body: takes(content) },
+      responses: { 204: done('It is in force.'), ...REFUSALS },
+    }),
+    remove: createRoute({
+      method: 'delete',
+      path: at('/immutabilitypolicy/{policy}'),
+      operationId: `deleteImmutabilityPolicyOf${name}`,
+      tags: TAGS,
+      summary: 'Removes a policy; what it locked stays locked',
+      request: { params: one },
+      responses: {
+        200: answers(z.strictObject({ uuid: z.uuid() }), 'It is gone.'),
+        ...REFUSALS,
+      },
+    }),
+  };
+}
+
+/** The endpoint that goes on where the making of a policy had to stop. */
+function describeSweep(owner: PolicyOwner) {
+  const { at, name, params } = POLICY_OWNERS[owner];
+  return createRoute({
+    method: 'post',
+    path: at('/immutabilitypolicy/{policy}/sweep'),
+    operationId: `sweepImmutabilityPolicyOf${name}`,
+    tags: TAGS,
+    summary: 'Goes on locking the tags that were there before a policy',
+    request: {
+      params: params.extend(policyParam.shape),
+      body: takes(z.strictObject({ next_page: z.string().optional() }).openapi('Sweep')),
+    },
+    responses: {
+      200: answers(
+        z.strictObject({ locked: z.int().min(0), next_page: nextPage }),
+        'How many tags it locked.',
+      ),
+      ...refusals(...ACCESS_REFUSALS),
+    },
+  });
+}
+
+/** Which tags repositories and organizations lock by name. */
+export function immutabilityPolicyRoutes(): OpenAPIHono<AppEnv> {
+  const app = createManagementRouter();
+  addRoutes(app, 'repository');
+  addRoutes(app, 'organization');
+  return app;
+}
+
+function addRoutes(app: OpenAPIHono<AppEnv>, owner: PolicyOwner): void {
+  const routes = describe(owner);
+  app.openapi(routes.list, async (c) => {
+    const scope = await requireScope(c, owner);
+    const policies = await c.var.scope.operations.listImmutabilityPolicies(scope);
+    return c.json({ policies: policies.map(toPolicyView) }, 200);
+  });
+  app.openapi(routes.create, async (c) => {
+    const scope = await requireScope(c, owner);
+    const { operations } = c.var.scope;
+    const made = await operations.createImmutabilityPolicy(scope, c.req.valid('json'));
+    if (made === null) {
+      throw new ManagementError('not_found', `${owner} not found`);
+    }
+    return c.json({ uuid: made.policy.uuid, ...nextPageOf(made) }, 201);
+  });
+  app.openapi(routes.read, async (c) => {
+    const { policy: uuid } = c.req.valid('param');
+    const scope = await requireScope(c, owner);
+    const policy = await c.var.scope.operations.getImmutabilityPolicy(scope, uuid);
+    if (policy === null) {
+      throw new ManagementError('not_found', `policy ${uuid} not found`);
+    }
+    return c.json(toPolicyView(policy), 200);
+  });
+  app.openapi(routes.update, async (c) => {
+    const scope = await requireScope(c, owner);
+    const { policy: uuid } = c.req.valid('param');
+    await c.var.scope.operations.updateImmutabilityPolicy(scope, uuid, c.req.valid('json'));
+    return c.body(null, 204);
+  });
+  app.openapi(routes.remove, async (c) => {
+    const scope = await requireScope(c, owner);
+    const { operations } = c.var.scope;
+    const { uuid } = await operations.deleteImmutabilityPolicy(scope, c.req.valid('param').policy);
+    return c.json({ uuid }, 200);
+  });
+  app.openapi(describeSweep(owner), async (c) => {
+    const scope = await requireScope(c, owner);
+    const { policy: uuid } = c.req.valid('param');
+    const cursor = c.req.valid('json').next_page ?? null;
+    const swept = await c.var.scope.operations.sweepImmutabilityPolicy(scope, uuid, cursor);
+    return c.json({ locked: swept.lockedTags, ...nextPageOf(swept) }, 200);
+  });
+}
+
+function nextPageOf({ cursor }: { readonly cursor: string | null }): { next_page?: string } {
+  return cursor === null ? {} : { next_page: cursor };
+}
