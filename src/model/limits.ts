@@ -143,6 +143,8 @@ export const PAST_PULL_HELD_SEC = AVAILABLE_TEMP_TAG_SEC / 2;
 
 /** The time machine's window of a namespace that never chose one: two weeks. */
 export const TIME_MACHINE_WINDOW_SEC_DEFAULT = 1_209_600;
+/** The windows that a namespace may choose: none, a day, a week, two and four. */
+export const TIME_MACHINE_WINDOWS_SEC = [0, 86_400, 604_800, 1_209_600, 2_419_200];
 
 /** Who pulls a tag that ends within this time is told so: long enough to act on after a weekend. */
 export const TAG_END_WARNING_SEC = 259_200;

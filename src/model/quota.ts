@@ -24,3 +24,31 @@ export function percentOf(limitBytes: number, percent: number): number {
 export function usedPercent({ usedBytes, limitBytes }: Quota): number {
   return Math.floor((usedBytes / limitBytes) * 100);
 }
+
+const UNIT_BYTES: ReadonlyMap<string, number> = new Map([
+  ['B', 1],
+  ['KB', 1000],
+  ['MB', 1000 ** 2],
+  ['GB', 1000 ** 3],
+  ['TB', 1000 ** 4],
+  ['KiB', 1024],
+  ['MiB', 1024 ** 2],
+  ['GiB', 1024 ** 3],
+  ['TiB', 1024 ** 4],
+]);
+
+/** A size such as `10 GiB` or `1.5 TB` in bytes, rounded down; null: it is none, or is none above 0. */
+export function parseByteCount(text: string): number | null {
+  const [, count, unit = 'B'] =
+    /^([0-9]{1,15}(?:\.[0-9]{1,3})?) ?([A-Za-z]{1,3})?$/.exec(text) ?? [];
+  const unitBytes = UNIT_BYTES.get(unit);
+  const bytes = Math.floor(Number(count) * (unitBytes ?? Number.NaN));
+  return Number.isSafeInteger(bytes) && bytes > 0 ? bytes : null;
+}
+
+/** The bytes in the largest binary unit that they fill, with two digits behind the point at most. */
+export function formatByteCount(bytes: number): string {
+  const unit = ['TiB', 'GiB', 'MiB', 'KiB'].find((each) => bytes >= (UNIT_BYTES.get(each) ?? 0));
+  const count = bytes / (UNIT_BYTES.get(unit ?? 'B') ?? 1);
+  return `${Math.round(count * 100) / 100} ${unit ?? 'B'}`;
+}

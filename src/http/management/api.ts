@@ -9,6 +9,8 @@ import { garbageRoutes } from './garbage.ts';
 import { immutabilityPolicyRoutes } from './immutability-policies.ts';
 import { labelRoutes } from './labels.ts';
 import { manifestRoutes } from './manifests.ts';
+import { organizationRoutes } from './organizations.ts';
+import { quotaRoutes } from './quotas.ts';
 import { retentionPolicyRoutes } from './retention-policies.ts';
 import { createManagementRouter } from './router.ts';
 import { tagRoutes } from './tags.ts';
@@ -30,6 +32,8 @@ export function managementRoutes(): OpenAPIHono<AppEnv> {
   app.route('/', labelRoutes());
   app.route('/', immutabilityPolicyRoutes());
   app.route('/', retentionPolicyRoutes());
+  app.route('/', organizationRoutes());
+  app.route('/', quotaRoutes());
   app.route('/', garbageRoutes());
   serveDocument(app);
   return app;

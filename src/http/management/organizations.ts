@@ -1,0 +1,177 @@
+import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
+
+import { HELD_BY_PULL_DAYS_MAX, TIME_MACHINE_WINDOWS_SEC } from '../../model/limits.ts';
+import type { Namespace } from '../../model/references.ts';
+import { type CountryCode, parseCountryCode, type RegionRules } from '../../model/regions.ts';
+import type { NamespaceChange } from '../../registry/namespaces.ts';
+import type { AppEnv } from '../scope.ts';
+import { requireAdministrator, requireNamespace, requireNamespaceAdmin } from './access.ts';
+import { ManagementError } from './errors.ts';
+import { createManagementRouter } from './router.ts';
+import {
+  ACCESS_REFUSALS,
+  answers,
+  ofOrganization,
+  organizationParams,
+  refusals,
+  takes,
+} from './schemas.ts';
+
+const TAGS = ['Organizations'];
+
+const organizationView = z
+  .strictObject({
+    name: z.string(),
+    kind: z.enum(['user', 'organization']),
+    enabled: z.boolean(),
+    tag_expiration_s: z.int().min(0).openapi({ description: "The time machine's window." }),
+    held_by_pull_days: z.int().min(0),
+  })
+  .openapi('Organization');
+
+const readOrganization = createRoute({
+  method: 'get',
+  path: ofOrganization(''),
+  operationId: 'readOrganization',
+  tags: TAGS,
+  summary: 'What an organization, or a person, decides about all their repositories',
+  request: { params: organizationParams },
+  responses: { 200: answers(organizationView, 'As it is.'), ...refusals(...ACCESS_REFUSALS) },
+});
+
+const changeOrganization = createRoute({
+  method: 'put',
+  path: ofOrganization(''),
+  operationId: 'changeOrganization',
+  tags: TAGS,
+  summary: 'Changes any of it; a shorter window puts what ended before it beyond recovery',
+  request: {
+    params: organizationParams,
+    body: takes(
+      z
+        .strictObject({
+          tag_expiration_s: z
+            .int()
+            .optional()
+            .openapi({
+              description: `One of ${TIME_MACHINE_WINDOWS_SEC.join(', ')}, or the registry's own.`,
+            }),
+          held_by_pull_days: z.int().min(0).max(HELD_BY_PULL_DAYS_MAX).optional().openapi({
+            description: 'For how many days what is pulled by digest is kept; 0: not for that.',
+          }),
+          enabled: z.boolean().optional().openapi({
+            description: 'For the administrator. False closes it to everybody.',
+          }),
+        })
+        .refine((change) => Object.values(change).some((value) => value !== undefined), {
+          message: 'expected tag_expiration_s, held_by_pull_days or enabled',
+        })
+        .openapi('OrganizationChange'),
+    ),
+  },
+  responses: { 200: answers(organizationView, 'As it is now.'), ...refusals(...ACCESS_REFUSALS) },
+});
+
+const rules = z
+  .strictObject({
+    mode: z.enum(['off', 'observe', 'enforce']),
+    blocked: z
+      .array(z.string())
+      .max(676)
+      .openapi({
+        description: 'Countries by ISO 3166-1 alpha-2.',
+        example: ['US'],
+      }),
+  })
+  .openapi('RegionRules');
+
+const readRegions = createRoute({
+  method: 'get',
+  path: ofOrganization('/regions'),
+  operationId: 'readRegions',
+  tags: TAGS,
+  summary: 'Which countries are not served',
+  request: { params: organizationParams },
+  responses: { 200: answers(rules, 'The rules.'), ...refusals(...ACCESS_REFUSALS) },
+});
+
+const replaceRegions = createRoute({
+  method: 'put',
+  path: ofOrganization('/regions'),
+  operationId: 'replaceRegions',
+  tags: TAGS,
+  summary: 'Replaces which countries are not served; everywhere within minutes',
+  request: { params: organizationParams, body: takes(rules) },
+  responses: { 200: answers(rules, 'As they are stored.'), ...refusals(...ACCESS_REFUSALS) },
+});
+
+/** What organizations, and persons, decide about all their repositories. */
+export function organizationRoutes(): OpenAPIHono<AppEnv> {
+  const app = createManagementRouter();
+  app.openapi(readOrganization, async (c) =>
+    c.json(toView(await requireNamespace(c, c.req.valid('param').organization)), 200),
+  );
+  app.openapi(changeOrganization, async (c) => {
+    const { organization } = c.req.valid('param');
+    const body = c.req.valid('json');
+    const { operations, settings } = c.var.scope;
+    const { tag_expiration_s: windowSec, held_by_pull_days: heldByPullDays, enabled } = body;
+    const windows = [...TIME_MACHINE_WINDOWS_SEC, settings.removedTagExpirationSec];
+    if (windowSec !== undefined && !windows.includes(windowSec)) {
+      const message = `tag_expiration_s: is one of ${windows.join(', ')}`;
+      throw new ManagementError('invalid_request', message);
+    }
+    const name = await requireNamespaceAdmin(c, organization);
+    if (enabled !== undefined) {
+      requireAdministrator(c);
+    }
+    const change: NamespaceChange = {
+      ...(windowSec === undefined ? {} : { windowSec }),
+      ...(heldByPullDays === undefined ? {} : { heldByPullDays }),
+      ...(enabled === undefined ? {} : { isEnabled: enabled }),
+    };
+    return c.json(toView(found(await operations.changeNamespace(name, change), name)), 200);
+  });
+  app.openapi(readRegions, async (c) => {
+    const name = await requireNamespaceAdmin(c, c.req.valid('param').organization);
+    const stored = await c.var.scope.operations.readRegionRules(name);
+    return c.json(toRules(found(stored, name)), 200);
+  });
+  app.openapi(replaceRegions, async (c) => {
+    const { mode, blocked: texts } = c.req.valid('json');
+    const blocked = texts.map(requireCountry);
+    const name = await requireNamespaceAdmin(c, c.req.valid('param').organization);
+    const stored = await c.var.scope.operations.replaceRegionRules(name, { mode, blocked });
+    return c.json(toRules(found(stored, name)), 200);
+  });
+  return app;
+}
+
+function toView(namespace: Namespace): z.infer<typeof organizationView> {
+  return {
+    name: namespace.name,
+    kind: namespace.kind,
+    enabled: namespace.isEnabled,
+    tag_expiration_s: namespace.windowSec,
+    held_by_pull_days: namespace.heldByPullDays,
+  };
+}
+
+function toRules({ mode, blocked }: RegionRules): z.infer<typeof rules> {
+  return { mode, blocked: [...blocked] };
+}
+
+function requireCountry(text: string): CountryCode {
+  const country = parseCountryCode(text);
+  if (country === null) {
+    throw new ManagementError('invalid_request', `blocked: '${text}' is no country`);
+  }
+  return country;
+}
+
+function found<Thing>(thing: Thing | null, name: string): Thing {
+  if (thing === null) {
+    throw new ManagementError('not_found', `namespace '${name}' not found`);
+  }
+  return thing;
+}
