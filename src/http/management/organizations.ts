@@ -1,7 +1,7 @@
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
 
+import type { NamespaceInfo } from '../../model/access.ts';
 import { HELD_BY_PULL_DAYS_MAX, TIME_MACHINE_WINDOWS_SEC } from '../../model/limits.ts';
-import type { Namespace } from '../../model/references.ts';
 import { type CountryCode, parseCountryCode, type RegionRules } from '../../model/regions.ts';
 import type { NamespaceChange } from '../../registry/namespaces.ts';
 import type { AppEnv } from '../scope.ts';
@@ -147,7 +147,7 @@ export function organizationRoutes(): OpenAPIHono<AppEnv> {
   return app;
 }
 
-function toView(namespace: Namespace): z.infer<typeof organizationView> {
+function toView(namespace: NamespaceInfo): z.infer<typeof organizationView> {
   return {
     name: namespace.name,
     kind: namespace.kind,

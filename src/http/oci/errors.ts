@@ -1,6 +1,10 @@
 import type { ContentfulStatusCode } from 'hono/utils/http-status';
 
-import type { AnyRegistryError, RegistryErrorDetails } from '../../model/errors.ts';
+import type {
+  AnyRegistryError,
+  RegistryErrorCode,
+  RegistryErrorDetails,
+} from '../../model/errors.ts';
 import { formatRfc3339 } from '../../model/rfc3339.ts';
 
 /** The distribution-spec's error codes, and the two that its implementations use for 5xx. */
@@ -50,9 +54,44 @@ export class OciError extends Error {
   }
 }
 
-/** The domain's refusal as the distribution-spec says it; every code has an arm. */
+/** What no endpoint of the distribution-spec asks for refuses with these. */
+const OF_MANAGEMENT = [
+  'AccountNotFound',
+  'DuplicatePolicy',
+  'ExpirationOutOfRange',
+  'FieldInvalid',
+  'HeldByPullDaysOutOfRange',
+  'ImmutableLabel',
+  'InvalidFilter',
+  'InvalidLabelKey',
+  'InvalidMediaType',
+  'InvalidPolicy',
+  'InvalidQuota',
+  'InvalidTrustRule',
+  'LimitReached',
+  'NameInvalid',
+  'NameReserved',
+  'NameTaken',
+  'NamespaceNotFound',
+  'NotAnImageManifest',
+  'NotAnOrganization',
+  'PolicyNotFound',
+  'RobotNotAllowed',
+  'TagHasExpiration',
+  'UnknownLocation',
+] as const satisfies readonly RegistryErrorCode[];
+type ManagementRefusal = Extract<AnyRegistryError, { code: (typeof OF_MANAGEMENT)[number] }>;
+
+function isOfManagement(error: AnyRegistryError): error is ManagementRefusal {
+  return OF_MANAGEMENT.some((code) => code === error.code);
+}
+
+/** The domain's refusal as the distribution-spec says it; every other code has an arm. */
 export function toOciError(error: AnyRegistryError): OciError {
   const { message } = error;
+  if (isOfManagement(error)) {
+    return new OciError(400, { code: 'UNSUPPORTED', message });
+  }
   switch (error.code) {
     case 'RepositoryNotFound':
       return new OciError(404, { code: 'NAME_UNKNOWN', message });
@@ -82,14 +121,9 @@ export function toOciError(error: AnyRegistryError): OciError {
       return error.detail.reason === 'repository-gone'
         ? new OciError(404, { code: 'NAME_UNKNOWN', message })
         : new OciError(404, { code: 'MANIFEST_UNKNOWN', message });
-    case 'BlobTooLarge':
-      return new OciError(413, {
-        code: 'SIZE_INVALID',
-        message,
-        detail: { maxBytes: error.detail.maxBytes },
-      });
     case 'QuotaExceeded':
       return quotaExceeded(message, error.detail);
+    case 'BlobTooLarge':
     case 'BodyLength':
     case 'DigestMismatch':
     case 'UploadConflict':
@@ -101,31 +135,6 @@ export function toOciError(error: AnyRegistryError): OciError {
       return new OciError(429, { code: 'TOOMANYREQUESTS', message }, { 'Retry-After': '1' });
     case 'IssuerUnavailable':
       return new OciError(503, { code: 'UNAVAILABLE', message });
-    // No endpoint of the distribution-spec asks for what these refuse.
-    case 'AccountNotFound':
-    case 'DuplicatePolicy':
-    case 'ExpirationOutOfRange':
-    case 'HeldByPullDaysOutOfRange':
-    case 'FieldInvalid':
-    case 'ImmutableLabel':
-    case 'InvalidFilter':
-    case 'InvalidLabelKey':
-    case 'InvalidMediaType':
-    case 'InvalidPolicy':
-    case 'InvalidQuota':
-    case 'InvalidTrustRule':
-    case 'LimitReached':
-    case 'NameInvalid':
-    case 'NameReserved':
-    case 'NameTaken':
-    case 'NamespaceNotFound':
-    case 'NotAnImageManifest':
-    case 'NotAnOrganization':
-    case 'PolicyNotFound':
-    case 'RobotNotAllowed':
-    case 'TagHasExpiration':
-    case 'UnknownLocation':
-      return new OciError(400, { code: 'UNSUPPORTED', message });
   }
 }
 
