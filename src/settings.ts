@@ -86,6 +86,20 @@ const labelPrefixes = z
   .transform((text) => text.split(',').filter((prefix) => prefix !== ''))
   .default([...DEFAULT_SETTINGS.reservedLabelPrefixes]);
 
+const days = (byDefault: number) =>
+  z
+    .string()
+    .regex(/^[1-9][0-9]{0,3}$/, 'expected a whole number of days above zero, below 10000')
+    .transform(Number)
+    .default(byDefault);
+
+const fraction = (byDefault: number) =>
+  z
+    .string()
+    .regex(/^(?:0(?:\.[0-9]{1,9})?|1(?:\.0{1,9})?)$/, 'expected a number from 0 to 1')
+    .transform(Number)
+    .default(byDefault);
+
 /** The variables by name. One that is not set has its default. */
 const variables = z.object({
   IMMUTABLE_TAGS: flag(DEFAULT_SETTINGS.immutableTags),
@@ -103,6 +117,8 @@ const variables = z.object({
   PUBLIC_CATALOG: flag(DEFAULT_SETTINGS.publicCatalog),
   REMOVED_TAG_EXPIRATION_SEC: secondsOrZero(DEFAULT_SETTINGS.removedTagExpirationSec),
   PULL_REPORT_INTERVAL_SEC: secondsOrZero(DEFAULT_SETTINGS.pullReportIntervalSec),
+  AUDIT_LOG_DAYS: days(DEFAULT_SETTINGS.auditLogDays),
+  AUDIT_PULL_SAMPLE: fraction(DEFAULT_SETTINGS.auditPullSample),
   READ_CONSISTENCY: z.enum(['replica', 'primary']).default('replica'),
   TOKEN_TTL_SEC: seconds(TOKEN_TTL_SEC_DEFAULT),
   ANSWER_TTL_SEC: secondsOrZero(ANSWER_TTL_SEC_DEFAULT),
@@ -144,6 +160,8 @@ export function readSettings(environment: object): Settings {
       removedTagExpirationSec: data.REMOVED_TAG_EXPIRATION_SEC,
       pullReportIntervalSec: data.PULL_REPORT_INTERVAL_SEC,
       oidcIssuers: data.OIDC_ISSUERS,
+      auditLogDays: data.AUDIT_LOG_DAYS,
+      auditPullSample: data.AUDIT_PULL_SAMPLE,
     },
     readConsistency: data.READ_CONSISTENCY,
     tokenTtlSec: data.TOKEN_TTL_SEC,

@@ -59,10 +59,11 @@ const expireUploads: Job = {
   },
 };
 
-const pruneRemovals: Job = {
-  name: 'prune-removals',
+const forgetOldRecords: Job = {
+  name: 'forget-old-records',
   async run(housekeeping) {
-    return { forgotten: await housekeeping.pruneRemovals() };
+    const { removals, auditRecords } = await housekeeping.forgetOldRecords();
+    return { removals, auditRecords };
   },
 };
 
@@ -102,7 +103,7 @@ export const SCHEDULE: ReadonlyMap<string, readonly Job[]> = new Map([
   ['*/10 * * * *', [purgeNamespaces, purgeRepositories]],
   ['*/15 * * * *', [applyRetention, rollUpPulls]],
   // Off the full hour, when everybody's jobs start.
-  ['17 * * * *', [expireUploads, pruneRemovals]],
+  ['17 * * * *', [expireUploads, forgetOldRecords]],
   // One pass a day; the hours after it are for a registry that takes more than one run.
   ['41 * * * *', [auditStores]],
 ]);

@@ -29,8 +29,8 @@ export interface RegistryErrorDetails {
     readonly operation: 'overwrite' | 'delete' | 'set expiration on';
     readonly repositoryId: number;
   };
-  /** A filter or a cursor of the tag history is none. */
-  InvalidFilter: { readonly parameter: 'filterTagName' | 'cursor' };
+  /** A filter, a cursor or a span of time of a list is none. */
+  InvalidFilter: { readonly parameter: 'filterTagName' | 'cursor' | 'span' };
   /** A tag that has an end cannot be locked. */
   TagHasExpiration: { readonly tagName: string };
   /** The end that the bounds leave would not be in the future. */
@@ -132,9 +132,11 @@ const MESSAGES: { [Code in RegistryErrorCode]: (detail: RegistryErrorDetails[Cod
     'and starts with neither dot nor dash',
   TagImmutable: ({ tagName, operation }) => `Cannot ${operation} immutable tag '${tagName}'`,
   InvalidFilter: ({ parameter }) =>
-    parameter === 'cursor'
-      ? 'the cursor is not one that a page of the history gave'
-      : "a filter of tag names is 'eq:<name>' or 'like:<text>'",
+    ({
+      cursor: 'the cursor is not one that a page gave',
+      span: 'a span of time ends after it begins',
+      filterTagName: "a filter of tag names is 'eq:<name>' or 'like:<text>'",
+    })[parameter],
   TagHasExpiration: ({ tagName }) =>
     `tag '${tagName}' has an expiration and cannot be made immutable`,
   ExpirationOutOfRange: ({ tagName, endMs }) =>

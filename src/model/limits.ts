@@ -95,6 +95,19 @@ export const REMOVAL_KEPT_MS = 7_776_000_000;
 export const REMOVALS_PER_PRUNE_MAX = 500;
 export const REMOVAL_PAGE_SIZE_DEFAULT = 100;
 export const REMOVAL_PAGE_SIZE_MAX = 1000;
+/** Who did what is remembered for a quarter, which an incident is seldom older than. */
+export const AUDIT_LOG_DAYS_DEFAULT = 90;
+/** How many of those records a run forgets, which is each hour: 120,000 a day are more than come. */
+export const AUDIT_RECORDS_PER_PRUNE_MAX = 5000;
+/** Quay's page, and its span where none is asked for: a week. */
+export const AUDIT_RECORD_PAGE_SIZE = 20;
+export const AUDIT_SPAN_MS_DEFAULT = 604_800_000;
+/** Records that are looked at for a page of one performer's. */
+export const AUDIT_RECORDS_LOOKED_AT_MAX = 1000;
+/** Records that are counted by kind and day: two rows read each, some 50 ms. */
+export const AUDIT_RECORDS_COUNTED_MAX = 20_000;
+/** The metadata of a record as JSON, in characters; fifty tags of one push fit. */
+export const AUDIT_METADATA_LENGTH_MAX = 8192;
 /** What an answer to "why is this still here?" lists; the rest is counted. */
 export const REASONS_MAX = 20;
 /** Generations of one manifest that are read for it, those of today first. */

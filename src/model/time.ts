@@ -11,6 +11,7 @@ export interface Clock {
 }
 
 export const MS_PER_SECOND = 1000;
+export const MS_PER_DAY = 86_400_000;
 
 /** The number as a time; a programmer's error if it is no safe non-negative integer. */
 export function epochMs(value: number): EpochMs {

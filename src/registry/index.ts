@@ -8,6 +8,7 @@ import { createRepositoryRights } from './accounts/rights.ts';
 import { createRobots } from './accounts/robots.ts';
 import { createUsers } from './accounts/users.ts';
 import { keepAnswersByDigest } from './answers-by-digest.ts';
+import { createAuditLogReads, createAuditRecorder } from './audit-log.ts';
 import {
   createBlobDeletes,
   createBlobMounts,
@@ -17,13 +18,14 @@ import {
 } from './blobs.ts';
 import { createDeletions } from './deletions.ts';
 import type { RegistryDeps } from './deps.ts';
+import { createForgetting } from './forgetting.ts';
 import { createAuditReads, createGarbageAudit } from './garbage/audit.ts';
 import { createGarbageCollector, createGarbageFinder } from './garbage/collect.ts';
 import { createGarbageLeases } from './garbage/lease.ts';
 import { createCollectionPlanner } from './garbage/plan.ts';
 import { createNamespacePurge } from './garbage/purge-namespaces.ts';
 import { createRepositoryPurge } from './garbage/purge.ts';
-import { createRemovalPruning, createRemovalReads } from './garbage/removals.ts';
+import { createRemovalReads } from './garbage/removals.ts';
 import { createStaleUploads } from './garbage/stale-uploads.ts';
 import { createTombstoneDrain } from './garbage/tombstones.ts';
 import { createExplanations } from './garbage/why.ts';
@@ -133,6 +135,8 @@ export function createRegistryOperations(deps: RegistryDeps) {
     ...createRobots(deps),
     ...createMembers(deps),
     ...createRepositoryRights(deps),
+    ...createAuditRecorder(deps),
+    ...createAuditLogReads(deps),
     ...createAuditReads(deps),
     ...createHealthChecks(deps),
   };
@@ -149,7 +153,7 @@ export function createHousekeeping(deps: RegistryDeps) {
     ...createTombstoneDrain(deps),
     ...createStaleUploads(deps),
     ...createTagSweep(deps),
-    ...createRemovalPruning(deps),
+    ...createForgetting(deps),
     ...createRetentionRuns(deps),
     ...createPullRollUp(deps),
     ...createNamespacePurge(deps),

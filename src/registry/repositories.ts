@@ -39,6 +39,11 @@ export function createRepositoryReads({ database }: RegistryDeps): RepositoryRea
   };
 }
 
+/** A repository, and whether it was made only now. */
+export interface EnsuredRepository extends RepositoryRef {
+  readonly isNew: boolean;
+}
+
 /** Makes repositories. */
 export interface RepositoryProvisioning {
   /**
@@ -49,7 +54,7 @@ export interface RepositoryProvisioning {
   ensureRepository(
     name: RepositoryName,
     options?: { readonly visibility?: 'public' | 'private'; readonly creatorId?: number | null },
-  ): Promise<RepositoryRef | null>;
+  ): Promise<EnsuredRepository | null>;
 }
 
 export function createRepositoryProvisioning({
@@ -59,16 +64,19 @@ export function createRepositoryProvisioning({
   return {
     async ensureRepository(name, { visibility = 'private', creatorId = null } = {}) {
       const batch = new Batch();
+      let made;
       if (creatorId === null) {
         const { removedTagExpirationSec } = settings;
         batch.add(insertNamespaceStatement({ namespace: name.namespace, removedTagExpirationSec }));
-        batch.add(insertRepositoryStatement({ ...name, visibility }));
+        made = batch.add(insertRepositoryStatement({ ...name, visibility }));
       } else {
-        batch.add(insertRepositoryByAccountStatement({ ...name, visibility, creatorId }));
+        made = batch.add(insertRepositoryByAccountStatement({ ...name, visibility, creatorId }));
         batch.add(insertRightOfCreatorStatement({ ...name, creatorId }));
       }
       const found = batch.add(repositoryByNameStatement({ ...name }));
-      return (await batch.run(database.primary)).firstOf(found);
+      const results = await batch.run(database.primary);
+      const repository = results.firstOf(found);
+      return repository && { ...repository, isNew: results.firstOf(made) !== null };
     },
   };
 }

@@ -1,4 +1,5 @@
 import {
+  AUDIT_LOG_DAYS_DEFAULT,
   BLOB_BYTES_MAX,
   PULL_REPORT_INTERVAL_SEC_DEFAULT,
   PUSH_LEASE_SEC,
@@ -41,6 +42,10 @@ export interface RegistrySettings {
   readonly pullReportIntervalSec: number;
   /** The OpenID issuers whose tokens robots may trust; none: nobody logs in with such a token. */
   readonly oidcIssuers: readonly string[];
+  /** For how many days it is remembered who did what. */
+  readonly auditLogDays: number;
+  /** Which part of the pulls of manifests is written down with who did them, 0 to 1. */
+  readonly auditPullSample: number;
 }
 
 export const DEFAULT_SETTINGS: RegistrySettings = {
@@ -60,4 +65,6 @@ export const DEFAULT_SETTINGS: RegistrySettings = {
   removedTagExpirationSec: TIME_MACHINE_WINDOW_SEC_DEFAULT,
   pullReportIntervalSec: PULL_REPORT_INTERVAL_SEC_DEFAULT,
   oidcIssuers: [],
+  auditLogDays: AUDIT_LOG_DAYS_DEFAULT,
+  auditPullSample: 0,
 };

@@ -64,7 +64,7 @@ describe('a tick', () => {
     expect(await env.BUCKET.head('blobs/a')).toBeNull();
   });
 
-  it('gives up stale uploads and forgets old removals every hour', async ({ expect }) => {
+  it('gives up stale uploads and forgets old records every hour', async ({ expect }) => {
     await execute(
       "INSERT INTO namespace (name, enabled, removed_tag_expiration_s) VALUES ('n', 1, 0)",
     );
@@ -77,12 +77,15 @@ describe('a tick', () => {
       FROM repository`);
     await execute(`INSERT INTO gc_removal (removed_ms, kind, reason, digest, size_bytes)
       VALUES (0, 'blob', 'unreferenced', 'd', 1)`);
+    await execute(`INSERT INTO audit_log (id, uuid, kind, performer_kind, metadata)
+      VALUES (1, 'u', 'login_failure', 'anonymous', '{}')`);
     expect(await tick('17 * * * *')).toMatchObject([
       { job: 'expire-uploads', expired: 1 },
-      { job: 'prune-removals', forgotten: 1 },
+      { job: 'forget-old-records', removals: 1, auditRecords: 1 },
     ]);
     expect(await select('SELECT * FROM blob_upload')).toEqual([]);
     expect(await select('SELECT * FROM gc_removal')).toEqual([]);
+    expect(await select('SELECT * FROM audit_log')).toEqual([]);
   });
 
   it('with nothing to do costs six round trips at most, and writes only its lease', async ({

@@ -122,5 +122,6 @@ export async function aRepository(
   if (repository === null) {
     throw new Error('the repository was not made');
   }
-  return repository;
+  const { isNew: _isNew, ...reference } = repository;
+  return reference;
 }

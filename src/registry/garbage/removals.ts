@@ -1,16 +1,10 @@
 import type { Page } from '../../model/datatypes.ts';
 import type { Digest } from '../../model/digest.ts';
 import { RegistryError } from '../../model/errors.ts';
-import {
-  REMOVAL_KEPT_MS,
-  REMOVAL_PAGE_SIZE_DEFAULT,
-  REMOVAL_PAGE_SIZE_MAX,
-  REMOVALS_PER_PRUNE_MAX,
-} from '../../model/limits.ts';
+import { REMOVAL_PAGE_SIZE_DEFAULT, REMOVAL_PAGE_SIZE_MAX } from '../../model/limits.ts';
 import type { TagName } from '../../model/names.ts';
 import type { RepositoryRef } from '../../model/references.ts';
 import {
-  deleteOldRemovalsStatement,
   type Removal,
   removalsOfManifestStatement,
   removalsOfTagStatement,
@@ -33,7 +27,7 @@ export interface RemovalReads {
   /**
    * The tags and manifests that a repository lost to garbage collection, the last first. Temporary
    * tags are not among them, nor blobs, which belong to no repository; records older than
-   * {@link REMOVAL_KEPT_MS} are forgotten. Nothing for a repository that is gone or being deleted.
+   * 90 days are forgotten. Nothing for a repository that is gone or being deleted.
    *
    * A page has 100 of them by default, 1000 at most; `cursor` is where the next one begins.
    *
@@ -80,27 +74,4 @@ function parseCursor(cursor: string | null): number {
     throw new RegistryError('InvalidFilter', { parameter: 'cursor' });
   }
   return cursor === null ? Number.MAX_SAFE_INTEGER : Number(cursor);
-}
-
-/** Forgets what was removed long ago. */
-export interface RemovalPruning {
-  /**
-   * Forgets removals that are {@link REMOVAL_KEPT_MS} old, the oldest first and
-   * {@link REMOVALS_PER_PRUNE_MAX} at most. Gives how many there were.
-   */
-  pruneRemovals(): Promise<number>;
-}
-
-export function createRemovalPruning({ database, clock }: RegistryDeps): RemovalPruning {
-  return {
-    async pruneRemovals() {
-      const forgotten = await database.primary.all(
-        deleteOldRemovalsStatement({
-          untilMs: clock.nowMs() - REMOVAL_KEPT_MS,
-          limit: REMOVALS_PER_PRUNE_MAX,
-        }),
-      );
-      return forgotten.length;
-    },
-  };
 }

@@ -36,16 +36,17 @@ export const insertNamespaceStatement = defineStatement<{
     ON CONFLICT DO NOTHING`,
 );
 
-/** Makes the repository in its existing namespace if that has none of this name. */
+/** Makes the repository in its existing namespace if that has none of this name; no row if not. */
 export const insertRepositoryStatement = defineStatement<
-  RepositoryNameValues & { visibility: 'public' | 'private' }
+  RepositoryNameValues & { visibility: 'public' | 'private' },
+  { madeId: number }
 >(
   (p) => sql`
     INSERT INTO ${repository} (namespace_id, name, visibility)
     SELECT n.id, ${p.repository}, ${p.visibility} FROM ${namespace} n
     WHERE n.name = ${p.namespace} AND NOT EXISTS (
       SELECT 1 FROM ${repository} r WHERE r.namespace_id = n.id AND r.name = ${p.repository})
-    ON CONFLICT DO NOTHING`,
+    ON CONFLICT DO NOTHING RETURNING id AS madeId`,
 );
 
 type Creator = RepositoryNameValues & { creatorId: number };
@@ -62,14 +63,15 @@ const creatableNamespace = (p: Parameters<Creator>): SQL => sql`
 
 /** The same by an account that may. */
 export const insertRepositoryByAccountStatement = defineStatement<
-  Creator & { visibility: 'public' | 'private' }
+  Creator & { visibility: 'public' | 'private' },
+  { madeId: number }
 >(
   (p) => sql`
     INSERT INTO ${repository} (namespace_id, name, visibility)
     SELECT n.id, ${p.repository}, ${p.visibility} FROM ${creatableNamespace(p)}
       AND NOT EXISTS (
         SELECT 1 FROM ${repository} r WHERE r.namespace_id = n.id AND r.name = ${p.repository})
-    ON CONFLICT DO NOTHING`,
+    ON CONFLICT DO NOTHING RETURNING id AS madeId`,
 );
 
 /**

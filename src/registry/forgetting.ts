@@ -1,0 +1,39 @@
+import {
+  AUDIT_RECORDS_PER_PRUNE_MAX,
+  REMOVAL_KEPT_MS,
+  REMOVALS_PER_PRUNE_MAX,
+} from '../model/limits.ts';
+import { MS_PER_DAY } from '../model/time.ts';
+import { deleteOldAuditRecordsStatement, firstAuditId } from '../storage/d1/audit-log.ts';
+import { deleteOldRemovalsStatement } from '../storage/d1/removals.ts';
+import type { RegistryDeps } from './deps.ts';
+
+/** Forgets what was written down long ago. */
+export interface Forgetting {
+  /**
+   * Forgets removals that are {@link REMOVAL_KEPT_MS} old and records of the audit log that are as
+   * old as the operator wants, the oldest first; {@link REMOVALS_PER_PRUNE_MAX} and
+   * {@link AUDIT_RECORDS_PER_PRUNE_MAX} at most. One round trip; gives how many there were.
+   */
+  forgetOldRecords(): Promise<{ readonly removals: number; readonly auditRecords: number }>;
+}
+
+export function createForgetting({ database, clock, settings }: RegistryDeps): Forgetting {
+  return {
+    async forgetOldRecords() {
+      const nowMs = clock.nowMs();
+      const keptFromMs = nowMs - settings.auditLogDays * MS_PER_DAY;
+      const [removals, auditRecords] = await database.primary.batch([
+        deleteOldRemovalsStatement({
+          untilMs: nowMs - REMOVAL_KEPT_MS,
+          limit: REMOVALS_PER_PRUNE_MAX,
+        }),
+        deleteOldAuditRecordsStatement({
+          beforeId: firstAuditId(keptFromMs + 1),
+          limit: AUDIT_RECORDS_PER_PRUNE_MAX,
+        }),
+      ]);
+      return { removals: removals.length, auditRecords: auditRecords.length };
+    },
+  };
+}
