@@ -12,6 +12,7 @@ import {
 import type { CountryCode } from './model/regions.ts';
 import { type Clock, epochMs } from './model/time.ts';
 import type { IssuerKeySet } from './registry/accounts/issuer-keys.ts';
+import { LoginFailures } from './registry/accounts/login-failures.ts';
 import type { RegistryDeps } from './registry/deps.ts';
 import { createHousekeeping, createRegistry, createRegistryOperations } from './registry/index.ts';
 import { PullTally } from './registry/pulls/tally.ts';
@@ -24,7 +25,8 @@ import { Meter } from './storage/meter.ts';
 import { openBlobStore } from './storage/r2/blob-store.ts';
 
 /** The bindings and secrets; nothing else reads them. */
-type Bindings = Pick<Env, 'DB' | 'BUCKET' | 'CACHE'> & Partial<Pick<Env, 'LEGACY_IMAGE_KEY'>>;
+type Bindings = Pick<Env, 'DB' | 'BUCKET' | 'CACHE'> &
+  Partial<Pick<Env, 'LEGACY_IMAGE_KEY' | 'LOGIN_LIMITER'>>;
 type Secrets = Partial<Pick<Env, 'ADMIN_PASSWORD' | 'TOKEN_SIGNING_KEY'>> & {
   /** Optional, and so not among the secrets that a deployment requires. */
   readonly TOKEN_SIGNING_KEY_PREVIOUS?: string;
@@ -36,6 +38,7 @@ const randomIds = { uuid: () => crypto.randomUUID() };
 /** All requests of an isolate share what it remembers. */
 const recentWrites = new IsolateMemory<true>(CACHE_WRITES_REMEMBERED_MAX);
 const pullTally = new PullTally();
+const loginFailures = new LoginFailures();
 const pullHolds = new IsolateMemory<true>(PULL_HOLDS_REMEMBERED_MAX);
 const regionMemory = new IsolateMemory<readonly CountryCode[]>(REGION_SETS_REMEMBERED_MAX);
 const issuerKeyMemory = new IsolateMemory<IssuerKeySet>(ISSUERS_MAX);
@@ -84,7 +87,7 @@ interface Opening {
 
 /** The stores over the Worker's bindings, counted by one meter. */
 function openDeps(
-  { DB, BUCKET, CACHE, LEGACY_IMAGE_KEY }: Bindings,
+  { DB, BUCKET, CACHE, LEGACY_IMAGE_KEY, LOGIN_LIMITER }: Bindings,
   opening: Opening,
 ): RegistryDeps & { meter: Meter } {
   const { settings, bookmark, context } = opening;
@@ -99,6 +102,8 @@ function openDeps(
     regionMemory,
     pullTally,
     pullHolds,
+    loginFailures,
+    loginLimiter: LOGIN_LIMITER ?? null,
     sleep: (ms) => scheduler.wait(ms),
     issuerKeyMemory,
     issuerPauses,

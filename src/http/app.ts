@@ -13,8 +13,10 @@ import { endToEndHealth, instanceHealth } from './health.ts';
 import { managementRoutes } from './management/api.ts';
 import { answerManagementError, ManagementError, toManagementError } from './management/errors.ts';
 import { observe } from './observe.ts';
-import { OciError, toOciError } from './oci/errors.ts';
+import { OciError, refusedAsOci, toOciError } from './oci/errors.ts';
 import { ociRoutes, only } from './oci/routes.ts';
+import { requestBounds } from './request-bounds.ts';
+import { RequestRefused } from './request-refused.ts';
 import { type AppEnv, BOOKMARK_HEADER, parseBookmark, type RequestScope } from './scope.ts';
 import { legacyRoutes } from './v1/routes.ts';
 
@@ -32,6 +34,7 @@ export interface AppOptions {
 /** The registry's HTTP side: the distribution API, its tokens, and the health checks. */
 export function createApp({ auth, legacyImageReads = false, openScope }: AppOptions): Hono<AppEnv> {
   const app = createBareApp();
+  app.use(requestBounds());
   app.use(async function openRequestScope(c, next) {
     const bookmark = parseBookmark(c.req.header(BOOKMARK_HEADER));
     c.set('scope', openScope({ bookmark, context: c.executionCtx }));
@@ -102,6 +105,9 @@ function asManagementError(error: Error, id: string): ManagementError {
   if (isRegistryError(error)) {
     return toManagementError(error);
   }
+  if (error instanceof RequestRefused) {
+    return new ManagementError(error.kind, error.message, error.headers);
+  }
   if (error instanceof HTTPException && error.status < 500) {
     const type = error.status === 415 ? 'unsupported_media_type' : 'invalid_request';
     return new ManagementError(type, error.message);
@@ -119,6 +125,9 @@ function asOciError(error: Error, id: string): OciError {
   }
   if (isRegistryError(error)) {
     return toOciError(error);
+  }
+  if (error instanceof RequestRefused) {
+    return refusedAsOci(error);
   }
   log('error', { event: 'error', requestId: id, error: describeError(error) });
   if (error instanceof ConfigurationError) {

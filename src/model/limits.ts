@@ -176,8 +176,6 @@ export const HISTORY_PAGE_SIZE_DEFAULT = 100;
 /** The management API's pages of the history, which are smaller. */
 export const TAG_VIEWS_PER_PAGE_DEFAULT = 50;
 export const TAG_VIEWS_PER_PAGE_MAX = 100;
-/** Requests of the management API are small, and are read into memory whole. */
-export const MANAGEMENT_BODY_BYTES_MAX = MIB;
 /** A page by number reads all that is before it. */
 export const TAG_VIEW_PAGE_MAX = 10_000;
 /** Each repository asked for when its last tag was started is a probe of its own. */
@@ -217,6 +215,11 @@ export const PULL_HOLDS_REMEMBERED_MAX = 10_000;
 
 /** How many repositories are looked at for one that a mount without a source may read. */
 export const BLOB_SOURCES_MAX = 50;
+/** The edge's own bound. The largest that any client needs has 32 scopes, or 50 tags. */
+export const URL_LENGTH_MAX = 16_384;
+export const QUERY_PARAMETERS_MAX = 128;
+/** What the management API takes is a page of JSON at most; a manifest does not go through it. */
+export const MANAGEMENT_BODY_BYTES_MAX = MIB;
 /** How many tags one push may set; the specification wants ten at least. */
 export const TAGS_PER_PUSH_MAX = 50;
 
@@ -282,6 +285,14 @@ export const ACCOUNT_PAGE_SIZE_DEFAULT = 100;
 export const ACCOUNT_PAGE_SIZE_MAX = 1000;
 /** In characters; a text of a few pages. */
 export const REPOSITORY_DESCRIPTION_LENGTH_MAX = 25_000;
+/** So many logins of one account may fail in a minute, and from one address, where there are more. */
+export const LOGIN_FAILURES_PER_ACCOUNT_MAX = 10;
+export const LOGIN_FAILURES_PER_ADDRESS_MAX = 20;
+export const LOGIN_FAILURE_WINDOW_MS = 60_000;
+/** Short, since whoever knows a name can have it blocked; 10 guesses a minute find no password. */
+export const LOGIN_BLOCK_MS = 60_000;
+/** So many accounts and addresses an isolate remembers, blocked ones apart. */
+export const LOGIN_KEYS_REMEMBERED_MAX = 10_000;
 /** When a secret was last used is written down once in so long; that is a row written. */
 export const LAST_USE_INTERVAL_MS = 86_400_000;
 

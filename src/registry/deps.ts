@@ -6,6 +6,7 @@ import type { IsolateMemory } from '../storage/isolate-memory.ts';
 import type { Cache } from '../storage/kv/cache.ts';
 import type { BlobStore } from '../storage/r2/blob-store.ts';
 import type { IssuerKeySet } from './accounts/issuer-keys.ts';
+import type { LoginFailures, LoginLimiter } from './accounts/login-failures.ts';
 import type { PullTally } from './pulls/tally.ts';
 import type { RegistrySettings } from './settings.ts';
 
@@ -26,6 +27,10 @@ export interface RegistryDeps {
   readonly issuerPauses: IsolateMemory<true>;
   /** Asks another server; the one way out of the Worker that is no binding. */
   readonly fetch: OutboundFetch;
+  /** Which logins failed; all requests of an isolate have one. */
+  readonly loginFailures: LoginFailures;
+  /** Counts them for all isolates of a location; null: nothing does. */
+  readonly loginLimiter: LoginLimiter | null;
   readonly clock: Clock;
   /** Waits so many milliseconds. */
   readonly sleep: (ms: number) => Promise<void>;

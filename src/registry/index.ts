@@ -2,6 +2,7 @@ import { createAccessJudge } from './accounts/access.ts';
 import { createAppTokens } from './accounts/app-tokens.ts';
 import { createFederation } from './accounts/federation.ts';
 import { createIssuerKeys } from './accounts/issuer-keys.ts';
+import { createLoginBrakes } from './accounts/login-brakes.ts';
 import { createMembers } from './accounts/members.ts';
 import { createNamespaces } from './accounts/namespaces.ts';
 import { createRepositoryRights } from './accounts/rights.ts';
@@ -135,6 +136,7 @@ export function createRegistryOperations(deps: RegistryDeps) {
     ...createRobots(deps),
     ...createMembers(deps),
     ...createRepositoryRights(deps),
+    ...createLoginBrakes(deps),
     ...createAuditRecorder(deps),
     ...createAuditLogReads(deps),
     ...createAuditReads(deps),

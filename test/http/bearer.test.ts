@@ -1,5 +1,5 @@
 import { env } from 'cloudflare:workers';
-import { describe, it } from 'vitest';
+import { describe, it, vi } from 'vitest';
 
 import { computeDigest } from '../../src/model/digest.ts';
 import { uniqueBytes } from '../support/content.ts';
@@ -145,13 +145,27 @@ describe('a token', () => {
 
   it('or a password that is wrong, or none, opens nothing', async ({ expect }) => {
     await pushImage('acme/app', 'v1');
-    for (const authorization of [null, basic('admin', 'x'), basic('x', 'x'), 'Bearer x.y.z', '']) {
-      for (const name of ['acme/app', 'acme/unknown']) {
-        for (const [method, path] of [...reads(name), ...writes(name)]) {
+    const callers = [null, basic('admin', 'x'), basic('x', 'x'), 'Bearer x.y.z', ''];
+    const requests = ['acme/app', 'acme/unknown'].flatMap((name) => [
+      ...reads(name),
+      ...writes(name),
+    ]);
+    // So far apart, and in the past, that no failed login is held against the next.
+    const apartMs = 180_000;
+    const endMs = Date.now();
+    let waiting = callers.length * requests.length;
+    vi.useFakeTimers({ toFake: ['Date'] });
+    try {
+      for (const authorization of callers) {
+        for (const [method, path] of requests) {
+          vi.setSystemTime(endMs - waiting * apartMs);
+          waiting -= 1;
           const answer = await send(method, path, { authorization });
           expect([method, path, refusal(answer)]).toEqual([method, path, '401 UNAUTHORIZED']);
         }
       }
+    } finally {
+      vi.useRealTimers();
     }
   });
 

@@ -2,6 +2,7 @@ import { env } from 'cloudflare:workers';
 
 import { type RepositoryName, parseRepositoryName } from '../../src/model/names.ts';
 import type { RepositoryRef } from '../../src/model/references.ts';
+import { LoginFailures, type LoginLimiter } from '../../src/registry/accounts/login-failures.ts';
 import type { OutboundFetch, RegistryDeps } from '../../src/registry/deps.ts';
 import {
   createHousekeeping,
@@ -35,6 +36,9 @@ export interface TestRegistryOptions {
   readonly onFailure?: (error: unknown) => void;
   /** What the isolate counted; one of its own by default. */
   readonly pullTally?: PullTally;
+  /** Which logins of the isolate failed; none by default. */
+  readonly loginFailures?: LoginFailures;
+  readonly loginLimiter?: LoginLimiter | null;
   /** By default no time passes. */
   readonly sleep?: (ms: number) => Promise<void>;
 }
@@ -56,6 +60,8 @@ export function openTestRegistry({
     throw error;
   },
   pullTally = new PullTally(),
+  loginFailures = new LoginFailures(),
+  loginLimiter = null,
   sleep = () => Promise.resolve(),
 }: TestRegistryOptions = {}) {
   const { DB, BUCKET, CACHE } = gate === undefined ? bindings : gated(bindings, gate);
@@ -74,6 +80,8 @@ export function openTestRegistry({
     regionMemory: new IsolateMemory(100),
     pullTally,
     pullHolds: new IsolateMemory(100),
+    loginFailures,
+    loginLimiter,
     sleep,
     issuerKeyMemory: new IsolateMemory(100),
     issuerPauses: new IsolateMemory(100),

@@ -3,9 +3,11 @@ import {
   type RepositoryName,
   parseRepositoryName,
 } from '../../model/names.ts';
-import type { AccessJudge, Asker } from '../../registry/accounts/access.ts';
+import type { AccessJudge, Judgement } from '../../registry/accounts/access.ts';
 import type { RegistrySettings } from '../../registry/settings.ts';
+import type { AnonymousActor, Claimant } from './actor.ts';
 import { type ChallengeScope, requestOrigin, unauthorized } from './challenge.ts';
+import { performerOfAccount } from './login.ts';
 import type { AuthVariables } from './middleware.ts';
 import { actionsOf, ALL_ACTIONS, askerOf } from './rights.ts';
 import { type Action, type RepositoryScope, invalidName, permits } from './scopes.ts';
@@ -54,9 +56,10 @@ export async function requireCredentials(c: AuthContext): Promise<void> {
   }
 }
 
-async function hasCredentials({ var: { actor, scope } }: AuthContext): Promise<boolean> {
+async function hasCredentials(c: AuthContext): Promise<boolean> {
+  const { actor } = c.var;
   if (actor.kind === 'claimant') {
-    return (await scope.operations.judgeAccess(askerOf(actor), [])).account !== null;
+    return (await judgeCaller(c, actor, [])).account !== null;
   }
   return actor.kind === 'administrator' || actor.kind === 'bearer';
 }
@@ -98,7 +101,8 @@ export async function readWithAccess<Result>(
   const { judgement, reading } = await scope.operations.judgeAccessWhile(askerOf(actor), name, () =>
     read(name),
   );
-  const [actions = []] = judgement.repositories.map(({ access }) => actionsOf(access));
+  settleLogin(c, judgement);
+  const [actions = []] = actionsIn(judgement);
   requireAction(c, actions, requirement);
   return reading;
 }
@@ -122,7 +126,7 @@ export async function whichMayPull(
   if (subject.kind === 'administrator') {
     return names;
   }
-  const own = await judgedActions(scope.operations, askerOf(subject), names);
+  const own = actionsIn(await scope.operations.judgeAccess(askerOf(subject), names));
   return names.filter(
     (name, index) => pullable.includes(name) || permits(own[index] ?? [], 'pull'),
   );
@@ -141,7 +145,10 @@ export async function requireCreator(c: AuthContext, name: RepositoryName): Prom
     return null;
   }
   if (subject.kind === 'account' || subject.kind === 'claimant') {
-    const judged = await scope.operations.judgeAccess(askerOf(subject), [name]);
+    const judged =
+      subject.kind === 'claimant'
+        ? await judgeCaller(c, subject, [name])
+        : await scope.operations.judgeAccess(askerOf(subject), [name]);
     if (judged.account !== null && judged.repositories[0]?.access.mayCreate === true) {
       return judged.account.id;
     }
@@ -154,7 +161,7 @@ async function actionsOfCaller(
   c: AuthContext,
   names: readonly RepositoryName[],
 ): Promise<readonly (readonly Action[])[]> {
-  const { actor, scope } = c.var;
+  const { actor } = c.var;
   switch (actor.kind) {
     case 'refused':
       return names.map(() => []);
@@ -168,16 +175,27 @@ async function actionsOfCaller(
     case 'claimant':
       return isRefusedUnheard(c)
         ? names.map(() => [])
-        : judgedActions(scope.operations, askerOf(actor), names);
+        : actionsIn(await judgeCaller(c, actor, names));
   }
 }
 
-async function judgedActions(
-  judge: AccessJudge,
-  asker: Asker,
+/** Judges who sent the request, and remembers whose their secret was found to be. */
+export async function judgeCaller(
+  c: AuthContext,
+  caller: AnonymousActor | Claimant,
   names: readonly RepositoryName[],
-): Promise<readonly (readonly Action[])[]> {
-  const { repositories } = await judge.judgeAccess(asker, names);
+): Promise<Judgement> {
+  const judgement = await c.var.scope.operations.judgeAccess(askerOf(caller), names);
+  settleLogin(c, judgement);
+  return judgement;
+}
+
+/** Nobody who sent no secret logs in. */
+function settleLogin({ var: { login } }: AuthContext, { account }: Judgement): void {
+  login?.settle(account && performerOfAccount(account.name));
+}
+
+function actionsIn({ repositories }: Judgement): readonly (readonly Action[])[] {
   return repositories.map(({ access }) => actionsOf(access));
 }
 

@@ -46,6 +46,9 @@ export interface RefusedActor {
   readonly kind: 'refused';
 }
 
+/** The user name that stands for whomever the secret belongs to. */
+export const ANY_USERNAME = '$app';
+
 export const ANONYMOUS: AnonymousActor = { kind: 'anonymous' };
 export const ADMINISTRATOR: AdministratorActor = {
   kind: 'administrator',

@@ -1,6 +1,6 @@
 import { ADMINISTRATOR_NAME, isRobotName, parseAccountName } from '../../model/accounts.ts';
 import { ConfigurationError } from '../configuration-error.ts';
-import { ADMINISTRATOR, type AdministratorActor, type Claimant } from './actor.ts';
+import { ADMINISTRATOR, type AdministratorActor, ANY_USERNAME, type Claimant } from './actor.ts';
 import type { AuthDeps } from './dependencies.ts';
 import { verifyRobotToken } from './robot-token.ts';
 import type { SignedTokenDeps } from './signed-token.ts';
@@ -39,9 +39,6 @@ export function parseAuthorization(header: string): Credentials | null {
   }
   return scheme.toLowerCase() === 'basic' ? parseBasic(value) : { kind: 'bearer', token: value };
 }
-
-/** The user name that stands for whomever the secret belongs to. */
-const ANY_USERNAME = '$app';
 
 /** What no secret that is kept looks like. */
 const JWT = /^[\w-]+\.[\w-]+\.[\w-]+$/;

@@ -1,12 +1,19 @@
 import { Hono } from 'hono';
 
 import type { AccessJudge } from '../../registry/accounts/access.ts';
+import type { LoginBrakes } from '../../registry/accounts/login-brakes.ts';
 import { OciError } from '../oci/errors.ts';
 import { ANONYMOUS } from './actor.ts';
 import { type Origin, requestOrigin, unauthorized } from './challenge.ts';
-import { identify, parseAuthorization, requireAdminPassword } from './credentials.ts';
+import {
+  type BasicCredentials,
+  identify,
+  parseAuthorization,
+  requireAdminPassword,
+} from './credentials.ts';
 import type { AuthDeps } from './dependencies.ts';
-import { type Caller, grantScopes } from './grants.ts';
+import { grantScopes } from './grants.ts';
+import { beginLogin, type Login, performerOf } from './login.ts';
 import { parseScopes } from './scopes.ts';
 import { type MintedToken, formatIssuedAt } from './signed-token.ts';
 import { mintToken } from './token.ts';
@@ -23,7 +30,10 @@ interface TokenResponse {
 
 /** What is asked here of the scope that the app opens for a request. */
 export interface TokenEnv {
-  Variables: { readonly scope: { readonly operations: AccessJudge } };
+  Variables: {
+    readonly scope: { readonly operations: AccessJudge & LoginBrakes };
+    login: Login | null;
+  };
 }
 
 const ALLOWED_METHODS = 'GET, HEAD';
@@ -35,8 +45,8 @@ const ALLOWED_METHODS = 'GET, HEAD';
  *
  * Refuses with 401 `UNAUTHORIZED` bad credentials, and none where no scope is asked for (a login
  * probe); with 400 `NAME_INVALID` or `UNSUPPORTED` a bad scope; with 405 `DENIED` whoever asks for a
- * repository of a disabled namespace, whether the repository exists or not; with 405 `UNSUPPORTED`
- * any other method: containerd and buildkit try OAuth's form of `POST` first, and fall back to `GET`
+ * repository of a disabled namespace, whether the repository exists or not; with 429
+ * `TOOMANYREQUESTS` who fails too often; with 405 `UNSUPPORTED` any other method: containerd and buildkit try OAuth's form of `POST` first, and fall back to `GET`
  * then.
  */
 export function tokenEndpoint(deps: AuthDeps): Hono<TokenEnv> {
@@ -46,12 +56,27 @@ export function tokenEndpoint(deps: AuthDeps): Hono<TokenEnv> {
     requireAdminPassword(deps);
     const origin = requestOrigin(c.req.url);
     const parameters = c.req.queries('scope') ?? [];
-    const caller = await identifyCaller(c.req.header('Authorization'), { deps, origin });
+    const credentials = credentialsOf(c.req.header('Authorization'), origin);
+    const login = credentials && beginLogin(c, credentials.username);
+    c.set('login', login);
+    const isProbe = parameters.every((text) => text.trim() === '');
+    const caller =
+      credentials === null
+        ? ANONYMOUS
+        : await identify(credentials, { ...deps, service: origin.host });
+    if (caller === null) {
+      login?.settle(null);
+      throw badCredentials(origin);
+    }
     const scopes = parseScopes(parameters, origin.host);
-    if (caller.kind === 'anonymous' && parameters.every((text) => text.trim() === '')) {
+    if (caller.kind === 'anonymous' && isProbe) {
       throw unauthorized(origin);
     }
     const granted = await grantScopes(scopes, { caller, judge: c.var.scope.operations });
+    if (login !== null) {
+      login.isProbe = isProbe;
+      login.settle(performerOf(granted?.subject ?? null));
+    }
     if (granted === null) {
       throw badCredentials(origin);
     }
@@ -67,22 +92,16 @@ export function tokenEndpoint(deps: AuthDeps): Hono<TokenEnv> {
   return app;
 }
 
-async function identifyCaller(
-  header: string | undefined,
-  { deps, origin }: { readonly deps: AuthDeps; readonly origin: Origin },
-): Promise<Caller> {
+/** Null: none were sent. A token is no reason to give another one. */
+function credentialsOf(header: string | undefined, origin: Origin): BasicCredentials | null {
   if (header === undefined) {
-    return ANONYMOUS;
+    return null;
   }
   const credentials = parseAuthorization(header);
-  const caller =
-    credentials?.kind === 'basic'
-      ? await identify(credentials, { ...deps, service: origin.host })
-      : null;
-  if (caller === null) {
+  if (credentials?.kind !== 'basic') {
     throw badCredentials(origin);
   }
-  return caller;
+  return credentials;
 }
 
 function badCredentials(origin: Origin): OciError {

@@ -16,7 +16,8 @@ import {
   type RepositoryPath,
 } from '../../model/names.ts';
 import { REPOSITORY_STATES, type RepositoryRef } from '../../model/references.ts';
-import { actionsOf, askerOf } from '../auth/rights.ts';
+import { judgeCaller } from '../auth/access.ts';
+import { actionsOf } from '../auth/rights.ts';
 import type { Action } from '../auth/scopes.ts';
 import type { AppEnv, RequestScope } from '../scope.ts';
 import { ManagementError } from './errors.ts';
@@ -125,7 +126,7 @@ function includes(access: Access, role: RepositoryRole): boolean {
 
 /** What the caller may do; a bearer token of the distribution API counts for nothing here. */
 async function accessTo(c: Context<AppEnv>, name: RepositoryName): Promise<Access | 'everything'> {
-  const { actor, scope } = c.var;
+  const { actor } = c.var;
   switch (actor.kind) {
     case 'administrator':
       return 'everything';
@@ -134,7 +135,7 @@ async function accessTo(c: Context<AppEnv>, name: RepositoryName): Promise<Acces
       throw notKnown();
     case 'anonymous':
     case 'claimant': {
-      const judged = await scope.operations.judgeAccess(askerOf(actor), [name]);
+      const judged = await judgeCaller(c, actor, [name]);
       const [asked] = judged.repositories;
       if (asked === undefined || (actor.kind === 'claimant' && judged.account === null)) {
         throw notKnown();

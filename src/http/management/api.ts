@@ -22,8 +22,7 @@ export function managementRoutes(): OpenAPIHono<AppEnv> {
     bodyLimit({
       maxSize: MANAGEMENT_BODY_BYTES_MAX,
       onError() {
-        const limit = `body: has more than ${MANAGEMENT_BODY_BYTES_MAX} bytes`;
-        throw new ManagementError('invalid_request', limit);
+        throw new ManagementError('payload_too_large', 'a body has 1 MiB at most');
       },
     }),
   );

@@ -14,6 +14,8 @@ export const MANAGEMENT_ERRORS = {
   method_not_allowed: { status: 405, description: 'The path knows other methods.' },
   tag_immutable: { status: 409, description: 'The tag is locked.' },
   conflict: { status: 409, description: 'It is there already, or was changed meanwhile.' },
+  payload_too_large: { status: 413, description: 'A body has 1 MiB at most.' },
+  uri_too_long: { status: 414, description: 'The URL is too long, or has too many parameters.' },
   unsupported_media_type: { status: 415, description: 'A body is JSON.' },
   too_many_requests: { status: 429, description: 'The same request may succeed a little later.' },
   server_error: { status: 500, description: 'Something went wrong here; the log has more.' },

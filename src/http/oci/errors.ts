@@ -6,6 +6,7 @@ import type {
   RegistryErrorDetails,
 } from '../../model/errors.ts';
 import { formatRfc3339 } from '../../model/rfc3339.ts';
+import type { RequestRefused } from '../request-refused.ts';
 
 /** The distribution-spec's error codes, and the two that its implementations use for 5xx. */
 export type OciErrorCode =
@@ -158,6 +159,16 @@ function bytesRefused({ code, message, detail }: BytesError): OciError {
       return new OciError(409, { code: 'BLOB_UPLOAD_INVALID', message });
     case 'UploadRange':
       return new OciError(416, { code: 'BLOB_UPLOAD_INVALID', message });
+  }
+}
+
+/** The refusal of a request that was not looked at, as the distribution-spec says it. */
+export function refusedAsOci({ kind, message, headers }: RequestRefused): OciError {
+  switch (kind) {
+    case 'too_many_requests':
+      return new OciError(429, { code: 'TOOMANYREQUESTS', message }, headers);
+    case 'uri_too_long':
+      return new OciError(414, { code: 'SIZE_INVALID', message }, headers);
   }
 }
 

@@ -2,7 +2,7 @@ import type { Context } from 'hono';
 
 import { log } from '../../log.ts';
 import type { RepositoryRef } from '../../model/references.ts';
-import { parseCountryCode } from '../../model/regions.ts';
+import { countryOf } from '../request-source.ts';
 import type { AppEnv } from '../scope.ts';
 import { denied } from './errors.ts';
 
@@ -34,10 +34,4 @@ export async function requireServedRegion(
       detail: { reason: 'REGION_BLOCKED', country },
     });
   }
-}
-
-/** Where the edge says that a request comes from; null: it does not know, or there is no edge. */
-function countryOf({ cf }: Request) {
-  const country = cf?.['country'];
-  return typeof country === 'string' ? parseCountryCode(country) : null;
 }

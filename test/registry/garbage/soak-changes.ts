@@ -211,6 +211,6 @@ export async function audit(actor: SoakActor): Promise<void> {
   }
 }
 
-export async function pruneRemovals(actor: SoakActor): Promise<void> {
-  await actor.isolate().housekeeping.pruneRemovals();
+export async function forgetOldRecords(actor: SoakActor): Promise<void> {
+  await actor.isolate().housekeeping.forgetOldRecords();
 }

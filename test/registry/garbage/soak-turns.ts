@@ -15,9 +15,9 @@ import {
   deleteTag,
   drain,
   expireUploads,
+  forgetOldRecords,
   moveTag,
   passTime,
-  pruneRemovals,
   purge,
   retain,
   unlinkBlob,
@@ -55,7 +55,7 @@ const DEEDS: readonly (readonly [number, (actor: SoakActor) => Promise<void>])[]
   [3, expireUploads],
   [6, purge],
   [3, retain],
-  [1, pruneRemovals],
+  [1, forgetOldRecords],
   [4, audit],
 ];
 const WEIGHT = DEEDS.reduce((sum, [weight]) => sum + weight, 0);

@@ -163,8 +163,8 @@ export class SoakWorld {
     await this.#clearUp();
     this.nowMs += 100 * DAY_MS;
     const { housekeeping } = this.isolate(null);
-    for (let pruned = 1; pruned > 0;) {
-      pruned = await housekeeping.pruneRemovals();
+    for (let forgotten = 1; forgotten > 0;) {
+      forgotten = (await housekeeping.forgetOldRecords()).removals;
     }
     const repositories = await select(
       'SELECT name FROM repository UNION SELECT name FROM namespace',
