@@ -4,6 +4,7 @@ import { requestId } from 'hono/request-id';
 
 import { describeError, log } from '../log.ts';
 import { isRegistryError } from '../model/errors.ts';
+import { auditLog } from './audit-log.ts';
 import type { AuthDeps } from './auth/dependencies.ts';
 import { federationEndpoint } from './auth/federation-endpoint.ts';
 import { authentication } from './auth/middleware.ts';
@@ -41,6 +42,7 @@ export function createApp({ auth, legacyImageReads = false, openScope }: AppOpti
     await next();
   });
   app.use(observe());
+  app.use(auditLog());
 
   app.get('/health/instance', instanceHealth);
   app.get('/health/endtoend', endToEndHealth);

@@ -2,6 +2,7 @@ import type { Usage } from '../model/usage.ts';
 import type { RegistryOperations } from '../registry/index.ts';
 import type { RegistryDataInterface } from '../registry/interface.ts';
 import type { RegistrySettings } from '../registry/settings.ts';
+import type { Deed } from './audit-log.ts';
 import type { AuthEnv, AuthVariables } from './auth/middleware.ts';
 
 /** The registry as one request has it. */
@@ -19,6 +20,8 @@ export interface RequestScope {
 export interface AppVariables extends AuthVariables {
   readonly scope: RequestScope;
   readonly requestId: string;
+  /** What the request did so far. */
+  readonly deeds: Deed[];
 }
 export interface AppEnv extends AuthEnv {
   Variables: AppVariables;

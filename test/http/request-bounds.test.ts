@@ -9,7 +9,7 @@ describe('the bounds of a request', () => {
     const many = `?${'a=1&'.repeat(129)}`;
     for (const query of [long, many]) {
       expect(refusal(await send('GET', `/v2/${query}`))).toBe('414 SIZE_INVALID');
-      const managed = await send('GET', `/api/v1/garbage/audit${query}`);
+      const managed = await send('GET', `/api/v1/superuser/logs${query}`);
       expect([managed.status, JSON.parse(managed.text)]).toMatchObject([
         414,
         { error_type: 'uri_too_long' },

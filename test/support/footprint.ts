@@ -3,6 +3,9 @@ import { env } from 'cloudflare:workers';
 /** Made by the first write to a name, and allowed to stay when that write is refused. */
 const REPOSITORY_TABLES = ['namespace', 'repository', 'repository_gc'];
 
+/** Written behind the answers, so nobody knows when; tests of its own say what is in it. */
+const DEFERRED_TABLES = ['audit_log'];
+
 /**
  * What the stores hold: the number of rows by table and the keys of the bucket. Two of them being
  * equal shows that what happened between left nothing.
@@ -14,7 +17,7 @@ export async function footprint(): Promise<Readonly<Record<string, number | read
   ).all<{ name: string }>();
   const names = tables.results
     .map(({ name }) => name)
-    .filter((name) => !REPOSITORY_TABLES.includes(name));
+    .filter((name) => ![...REPOSITORY_TABLES, ...DEFERRED_TABLES].includes(name));
   const counts = await env.DB.batch<{ n: number }>(
     names.map((name) => env.DB.prepare(`SELECT count(*) AS n FROM ${name}`)),
   );

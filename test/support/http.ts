@@ -1,6 +1,8 @@
+import { createExecutionContext, waitOnExecutionContext } from 'cloudflare:test';
 import { env, exports } from 'cloudflare:workers';
 
 import { MANIFEST_MEDIA_TYPES } from '../../src/image/media-types.ts';
+import worker from '../../src/index.ts';
 import { type Bytes, encodeUtf8 } from '../../src/model/bytes.ts';
 import { computeDigest, type Digest, type DigestAlgorithm } from '../../src/model/digest.ts';
 import { streamOf, uniqueBytes } from './content.ts';
@@ -49,6 +51,20 @@ export function requestOf(method: string, path: string, call: Call = {}) {
 /** Sends a request to the built Worker and reads its answer to the end. */
 export async function send(method: string, path: string, call: Call = {}): Promise<Answer> {
   return readAnswer(await exports.default.fetch(requestOf(method, path, call)));
+}
+
+/** The same, and waits for what the Worker does behind the answer. */
+export async function sendAndSettle(
+  method: string,
+  path: string,
+  { bindings = env, ...call }: Call & { readonly bindings?: Env } = {},
+): Promise<Answer> {
+  const context = createExecutionContext();
+  const answer = await readAnswer(
+    await worker.fetch(requestOf(method, path, call), bindings, context),
+  );
+  await waitOnExecutionContext(context);
+  return answer;
 }
 
 export async function readAnswer(response: Response): Promise<Answer> {

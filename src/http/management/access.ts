@@ -6,6 +6,7 @@ import {
   type RepositoryRole,
   type NamespaceInfo,
 } from '../../model/access.ts';
+import type { Account } from '../../model/accounts.ts';
 import type { Manifest } from '../../model/datatypes.ts';
 import type { Digest } from '../../model/digest.ts';
 import {
@@ -101,6 +102,19 @@ export async function requireNamespace(c: Context<AppEnv>, text: string): Promis
     throw new ManagementError('not_found', `namespace '${text}' not found`);
   }
   return found;
+}
+
+/** Whose own namespace the caller's is. Refuses with `insufficient_scope` who is no person. */
+export async function requirePerson(c: Context<AppEnv>): Promise<Account> {
+  const { actor } = c.var;
+  const account = actor.kind === 'claimant' ? (await judgeCaller(c, actor, [])).account : null;
+  if (account === null) {
+    throw notKnown();
+  }
+  if (account.kind !== 'user') {
+    throw refused(c);
+  }
+  return account;
 }
 
 /** Lets only the administrator through. */

@@ -8,6 +8,7 @@ import { ManagementError } from './errors.ts';
 import { garbageRoutes } from './garbage.ts';
 import { immutabilityPolicyRoutes } from './immutability-policies.ts';
 import { labelRoutes } from './labels.ts';
+import { logRoutes } from './logs.ts';
 import { manifestRoutes } from './manifests.ts';
 import { organizationRoutes } from './organizations.ts';
 import { quotaRoutes } from './quotas.ts';
@@ -34,6 +35,7 @@ export function managementRoutes(): OpenAPIHono<AppEnv> {
   app.route('/', organizationRoutes());
   app.route('/', quotaRoutes());
   app.route('/', garbageRoutes());
+  app.route('/', logRoutes());
   serveDocument(app);
   return app;
 }

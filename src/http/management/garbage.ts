@@ -2,6 +2,7 @@ import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
 import type { Context } from 'hono';
 
 import { REMOVAL_PAGE_SIZE_DEFAULT, REMOVAL_PAGE_SIZE_MAX } from '../../model/limits.ts';
+import { recordAudit } from '../audit-log.ts';
 import type { AppEnv } from '../scope.ts';
 import { requireAdministrator, requireRepositoryRole } from './access.ts';
 import { ManagementError } from './errors.ts';
@@ -132,10 +133,11 @@ export function garbageRoutes(): OpenAPIHono<AppEnv> {
   });
   app.openapi(collectRepository, async (c) => {
     const repository = await requireRepositoryRole(c, c.req.valid('param').repository, 'admin');
-    return c.json(
-      toCollectionView(await c.var.scope.operations.collectRepository(repository.id)),
-      200,
+    const collected = toCollectionView(
+      await c.var.scope.operations.collectRepository(repository.id),
     );
+    recordAudit(c, { kind: 'collect_garbage', repository, metadata: collected.removed });
+    return c.json(collected, 200);
   });
   app.openapi(listRemovals, async (c) => {
     const { digest, tag, limit, next_page: cursor } = c.req.valid('query');
@@ -155,7 +157,9 @@ export function garbageRoutes(): OpenAPIHono<AppEnv> {
   });
   app.openapi(collectAll, async (c) => {
     requireAdministrator(c);
-    return c.json(toCollectionView(await c.var.scope.operations.collectGarbage()), 200);
+    const collected = toCollectionView(await c.var.scope.operations.collectGarbage());
+    recordAudit(c, { kind: 'collect_garbage', metadata: collected.removed });
+    return c.json(collected, 200);
   });
   app.openapi(readAudit, async (c) => {
     requireAdministrator(c);

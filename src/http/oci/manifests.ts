@@ -8,6 +8,7 @@ import { RegistryError } from '../../model/errors.ts';
 import { MANIFEST_BYTES_MAX, TAGS_PER_PUSH_MAX } from '../../model/limits.ts';
 import type { RepositoryName } from '../../model/names.ts';
 import { type Quota, usedPercent } from '../../model/quota.ts';
+import { recordAudit } from '../audit-log.ts';
 import { readWithAccess, requireAccess } from '../auth/access.ts';
 import { requireEnabledNamespaceOf } from '../auth/namespaces.ts';
 import type { AppEnv } from '../scope.ts';
@@ -54,6 +55,13 @@ export async function getManifest(c: ManifestContext): Promise<Response> {
   // Asking whether there is something new, by HEAD or with what one has, is no pull.
   const { repository, by } = pulled;
   c.var.scope.operations.recordPull({ repository, manifest: info, by });
+  if (Math.random() < c.var.scope.settings.auditPullSample) {
+    const metadata = {
+      ...(by.kind === 'tag' && { tag: by.tagName }),
+      manifest_digest: info.digest,
+    };
+    recordAudit(c, { kind: 'pull_repo', repository, metadata });
+  }
   return c.body(bytes, 200, headers);
 }
 
@@ -94,6 +102,16 @@ export async function putManifest(c: ManifestContext): Promise<Response> {
           settings.pushTempTagExpirationSec,
         )
       : await operations.createManifestAndRetargetTags(repository, parsed, tagNames);
+  recordAudit(c, {
+    kind: 'push_repo',
+    repository,
+    metadata: {
+      ...(tagNames.length === 1 && { tag: tagNames[0] ?? '' }),
+      manifest_digest: parsed.digest,
+      media_type: parsed.mediaType,
+      ...(tagNames.length > 1 && { tags: tagNames }),
+    },
+  });
   return c.body(null, 201, {
     Location: `/v2/${asked}/manifests/${parsed.digest}`,
     'Docker-Content-Digest': parsed.digest,
@@ -184,6 +202,11 @@ async function deleteByTag(
   if (deleted === null) {
     throw new RegistryError('TagNotFound', { tagName });
   }
+  recordAudit(c, {
+    kind: 'delete_tag',
+    repository,
+    metadata: { tag: tagName, manifest_digest: deleted.manifestDigest },
+  });
   await scope.operations.forgetManifest(name, deleted.manifestDigest);
   return c.body(null, 202);
 }
@@ -207,6 +230,13 @@ async function deleteByDigest(
   const { tags, hiddenEnded, stillAvailable } = await scope.registry.deleteTagsForManifest(
     resolved.manifest.info,
   );
+  if (tags.length + hiddenEnded > 0) {
+    recordAudit(c, {
+      kind: 'delete_tag',
+      repository: resolved.repository,
+      metadata: { manifest_digest: digest, tags: tags.map((tag) => tag.name) },
+    });
+  }
   await scope.operations.forgetManifest(name, digest);
   if (tags.length + hiddenEnded > 0) {
     return c.body(null, 202, stillAvailable ? { Warning: HELD_BY_INDEX } : {});

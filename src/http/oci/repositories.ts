@@ -3,6 +3,7 @@ import type { Context } from 'hono';
 import { RegistryError } from '../../model/errors.ts';
 import { formatRepositoryName, type RepositoryName } from '../../model/names.ts';
 import { REPOSITORY_STATES, type RepositoryRef } from '../../model/references.ts';
+import { recordAudit } from '../audit-log.ts';
 import { requireCreator } from '../auth/access.ts';
 import { requireEnabledNamespace, requireEnabledNamespaceOf } from '../auth/namespaces.ts';
 import type { AppEnv } from '../scope.ts';
@@ -54,6 +55,9 @@ async function makeRepository(c: Context<AppEnv>, name: RepositoryName): Promise
   const made = await operations.ensureRepository(name, { creatorId });
   if (made === null) {
     throw nameUnknown(name);
+  }
+  if (made.isNew) {
+    recordAudit(c, { kind: 'create_repo', repository: made });
   }
   return made;
 }
