@@ -1,11 +1,11 @@
 import type { Context, MiddlewareHandler } from 'hono';
 
 import { parseAccountName } from '../model/accounts.ts';
+import { ADMINISTRATOR_NAME } from '../model/accounts.ts';
 import type { AuditKind, AuditMetadata, Performer } from '../model/audit-log.ts';
 import { type NamespaceName, parseNamespaceName } from '../model/names.ts';
 import type { RepositoryRef } from '../model/references.ts';
 import type { AuditEvent } from '../registry/audit-log.ts';
-import { ADMINISTRATOR_NAME } from './auth/actor.ts';
 import { type Login, performerOf } from './auth/login.ts';
 import { countryOf, ipOf } from './request-source.ts';
 import type { AppEnv } from './scope.ts';

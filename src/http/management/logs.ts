@@ -1,11 +1,11 @@
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
 import type { Context } from 'hono';
 
+import { ADMINISTRATOR_NAME } from '../../model/accounts.ts';
 import type { AuditRecord } from '../../model/audit-log.ts';
 import { formatRfc2822 } from '../../model/rfc2822.ts';
 import { type EpochMs, epochMs, MS_PER_DAY } from '../../model/time.ts';
 import type { AuditFilter, AuditScope } from '../../registry/audit-log.ts';
-import { ADMINISTRATOR_NAME } from '../auth/actor.ts';
 import type { AppEnv } from '../scope.ts';
 import {
   requireAdministrator,
