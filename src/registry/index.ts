@@ -51,6 +51,7 @@ import {
   createRepositoryChanges,
   createRepositoryProvisioning,
   createRepositoryReads,
+  createRepositoryStates,
 } from './repositories.ts';
 import { createPullPath } from './resolve.ts';
 import { createSecurityReports, createSecurityStatuses } from './security.ts';
@@ -110,6 +111,7 @@ export function createRegistryOperations(deps: RegistryDeps) {
     ...createRepositoryProvisioning(deps),
     ...createRepositoryChanges(deps),
     ...createCatalog(deps),
+    ...createRepositoryStates(deps),
     ...createDeletions(deps),
     ...createBlobSources(deps),
     ...createBlobDeletes(deps),

@@ -2,14 +2,16 @@ import type { Page } from '../model/datatypes.ts';
 import { RegistryError } from '../model/errors.ts';
 import { REPOSITORY_DESCRIPTION_LENGTH_MAX } from '../model/limits.ts';
 import type { RepositoryName } from '../model/names.ts';
-import type { RepositoryRef } from '../model/references.ts';
+import type { REPOSITORY_STATES, RepositoryRef, RepositoryState } from '../model/references.ts';
 import { Batch } from '../storage/d1/batch.ts';
 import {
+  changeRepositoryStateStatement,
   descriptionStatement,
   insertNamespaceStatement,
   insertRepositoryByAccountStatement,
   insertRepositoryStatement,
   insertRightOfCreatorStatement,
+  repositoriesStatement,
   repositoryByNameStatement,
   repositoryNamesStatement,
   setDescriptionStatement,
@@ -117,21 +119,58 @@ export function createRepositoryChanges({ database }: RegistryDeps): RepositoryC
   };
 }
 
+/** Changes what repositories take. */
+export interface RepositoryStates {
+  /** Has a repository take pushes, or none; false: it is gone. Doing it twice is the same. */
+  changeRepositoryState(
+    repository: Pick<RepositoryRef, 'id'>,
+    state: Exclude<RepositoryState, typeof REPOSITORY_STATES.markedForDeletion>,
+  ): Promise<boolean>;
+}
+
+export function createRepositoryStates({ database }: RegistryDeps): RepositoryStates {
+  return {
+    async changeRepositoryState({ id: repositoryId }, state) {
+      const change = changeRepositoryStateStatement({ repositoryId, state });
+      return (await sendAgain(() => database.primary.first(change))) !== null;
+    },
+  };
+}
+
 /** Lists repositories. */
 export interface Catalog {
   /** Names after `lastName` (empty: from the start) in byte order, at most `limit` (1 or more). */
   listRepositories(lastName: string, limit: number): Promise<Page<RepositoryName>>;
+  /** The same as references, of all or of one namespace. */
+  listRepositoryRefs(
+    lastName: string,
+    limit: number,
+    options?: { readonly namespaceName?: string },
+  ): Promise<Page<RepositoryRef>>;
+}
+
+/** Where a text stands in byte order of `namespace/name`, as the statements take it. */
+function positionOf(lastName: string): { namespacePath: string; afterName: string } {
+  const slash = lastName.indexOf('/') + 1;
+  // A text without a slash lies between namespaces, and so before all names of the next.
+  return slash === 0
+    ? { namespacePath: lastName, afterName: '' }
+    : { namespacePath: lastName.slice(0, slash), afterName: lastName.slice(slash) };
 }
 
 export function createCatalog({ database }: RegistryDeps): Catalog {
   return {
     async listRepositories(lastName, limit) {
-      const slash = lastName.indexOf('/') + 1;
-      // A text without a slash lies between namespaces, and so before all names of the next.
-      const [namespacePath, afterName] =
-        slash === 0 ? [lastName, ''] : [lastName.slice(0, slash), lastName.slice(slash)];
-      const rows = await database.primary.all(
-        repositoryNamesStatement({ namespacePath, afterName, limit: limit + 1 }),
+      const asked = { ...positionOf(lastName), limit: limit + 1 };
+      const rows = await database.primary.all(repositoryNamesStatement(asked));
+      return { items: rows.slice(0, limit), hasMore: rows.length > limit };
+    },
+
+    async listRepositoryRefs(lastName, limit, { namespaceName } = {}) {
+      const from = namespaceName !== undefined && lastName === '' ? `${namespaceName}/` : lastName;
+      const asked = { ...positionOf(from), limit: limit + 1 };
+      const rows = (await database.primary.all(repositoriesStatement(asked))).filter(
+        (found) => namespaceName === undefined || found.namespaceName === namespaceName,
       );
       return { items: rows.slice(0, limit), hasMore: rows.length > limit };
     },

@@ -5,6 +5,7 @@ import {
   REPOSITORY_DESCRIPTION_LENGTH_MAX,
   TIME_MACHINE_WINDOW_SEC_DEFAULT,
 } from '../../src/model/limits.ts';
+import { REPOSITORY_STATES } from '../../src/model/references.ts';
 import { interleaveAll } from '../support/interleave.ts';
 import { losing } from '../support/lost-answers.ts';
 import { aRepository, aRepositoryName, openTestRegistry } from '../support/registry.ts';
@@ -124,5 +125,24 @@ describe('what a repository shows of itself', () => {
     expect(await operations.changeVisibility(repository, 'public')).toBe(false);
     expect(await operations.changeRepositoryDescription(repository, 'x')).toBe(false);
     expect(await operations.getRepositoryDescription(repository)).toBeNull();
+  });
+});
+
+describe('changeRepositoryState', () => {
+  it('changes a repository that is there, and never brings one back', async ({ expect }) => {
+    const world = openTestRegistry();
+    const { operations, registry } = world;
+    const repository = await aRepository(world);
+    const { namespaceName, name } = repository;
+    const { readOnly, normal } = REPOSITORY_STATES;
+    expect(await operations.changeRepositoryState(repository, readOnly)).toBe(true);
+    expect(await operations.changeRepositoryState(repository, readOnly)).toBe(true);
+    expect(await registry.lookupRepository(namespaceName, name)).toEqual({
+      ...repository,
+      state: readOnly,
+    });
+    await operations.markRepositoryForDeletion(repository);
+    expect(await operations.changeRepositoryState(repository, normal)).toBe(false);
+    expect(await registry.lookupRepository(namespaceName, name)).toBeNull();
   });
 });

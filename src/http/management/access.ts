@@ -40,13 +40,58 @@ export async function requireRepositoryRole(
     accessTo(c, name),
     registry.lookupRepository(name.namespace, name.repository),
   ]);
-  if (access !== 'everything' && (repository === null || !includes(access, role))) {
+  if (access !== 'everything' && (repository === null || !may(access, role))) {
     throw refused(c);
   }
   if (repository === null) {
     throw new ManagementError('not_found', `repository '${text}' not found`);
   }
   return repository;
+}
+
+/** The names, in their order, that the caller may read; the administrator all. */
+export async function whichMayRead(
+  c: Context<AppEnv>,
+  repositories: readonly RepositoryRef[],
+): Promise<readonly RepositoryRef[]> {
+  const names = repositories.map((found) => ({
+    namespace: found.namespaceName,
+    repository: found.name,
+  }));
+  const accesses = await accessToEach(c, names);
+  return repositories.filter((_, index) => may(accesses[index] ?? NO_ACCESS, 'read'));
+}
+
+/** Whether the caller has a role in a repository. */
+export async function rolesIn(
+  c: Context<AppEnv>,
+  { namespaceName: namespace, name: repository }: RepositoryRef,
+): Promise<(role: RepositoryRole) => boolean> {
+  const access = await accessTo(c, { namespace, repository });
+  return (role) => may(access, role);
+}
+
+/**
+ * Who may make a repository of this name: the id of their account, null for the administrator.
+ * Refuses with `invalid_token` or `insufficient_scope`.
+ */
+export async function requireCreator(
+  c: Context<AppEnv>,
+  name: RepositoryName,
+): Promise<number | null> {
+  const { actor, scope } = c.var;
+  const access = await accessTo(c, name);
+  if (access === 'everything') {
+    return null;
+  }
+  if (actor.kind !== 'claimant' || !access.mayCreate || access.purpose === 'pull') {
+    throw refused(c);
+  }
+  const { account } = await scope.operations.judgeAccess(askerOf(actor), [name]);
+  if (account === null) {
+    throw notKnown();
+  }
+  return account.id;
 }
 
 /**
@@ -134,27 +179,37 @@ const ACTIONS: Readonly<Record<RepositoryRole, Action>> = {
   admin: '*',
 };
 
-function includes(access: Access, role: RepositoryRole): boolean {
-  return actionsOf(access).includes(ACTIONS[role]);
+function may(access: Access | 'everything', role: RepositoryRole): boolean {
+  return access === 'everything' || actionsOf(access).includes(ACTIONS[role]);
+}
+
+/** What the caller may do with one repository. */
+async function accessTo(c: Context<AppEnv>, name: RepositoryName): Promise<Access | 'everything'> {
+  const [access = NO_ACCESS] = await accessToEach(c, [name]);
+  return access;
 }
 
 /** What the caller may do; a bearer token of the distribution API counts for nothing here. */
-async function accessTo(c: Context<AppEnv>, name: RepositoryName): Promise<Access | 'everything'> {
+async function accessToEach(
+  c: Context<AppEnv>,
+  names: readonly RepositoryName[],
+): Promise<readonly (Access | 'everything')[]> {
   const { actor } = c.var;
   switch (actor.kind) {
     case 'administrator':
-      return 'everything';
+      return names.map(() => 'everything');
     case 'bearer':
     case 'refused':
       throw notKnown();
     case 'anonymous':
     case 'claimant': {
-      const judged = await judgeCaller(c, actor, [name]);
-      const [asked] = judged.repositories;
-      if (asked === undefined || (actor.kind === 'claimant' && judged.account === null)) {
+      const { account, repositories } = await judgeCaller(c, actor, names);
+      if (actor.kind === 'claimant' && account === null) {
         throw notKnown();
       }
-      return asked.isNamespaceDisabled ? NO_ACCESS : asked.access;
+      return repositories.map(({ access, isNamespaceDisabled }) =>
+        isNamespaceDisabled ? NO_ACCESS : access,
+      );
     }
   }
 }
@@ -172,7 +227,7 @@ function notKnown(): ManagementError {
   });
 }
 
-function requireRepositoryName(text: string): RepositoryName {
+export function requireRepositoryName(text: string): RepositoryName {
   const name = text.includes('/') ? parseRepositoryName(text) : null;
   if (name === null) {
     throw new ManagementError('invalid_request', `repository: '${text}' is not <namespace>/<name>`);

@@ -12,6 +12,7 @@ import { logRoutes } from './logs.ts';
 import { manifestRoutes } from './manifests.ts';
 import { organizationRoutes } from './organizations.ts';
 import { quotaRoutes } from './quotas.ts';
+import { repositoryRoutes } from './repositories.ts';
 import { retentionPolicyRoutes } from './retention-policies.ts';
 import { createManagementRouter } from './router.ts';
 import { tagRoutes } from './tags.ts';
@@ -36,6 +37,8 @@ export function managementRoutes(): OpenAPIHono<AppEnv> {
   app.route('/', quotaRoutes());
   app.route('/', garbageRoutes());
   app.route('/', logRoutes());
+  // The last: whatever follows a repository's name could be a part of it.
+  app.route('/', repositoryRoutes());
   serveDocument(app);
   return app;
 }

@@ -1,7 +1,7 @@
 import { type SQL, sql } from 'drizzle-orm';
 
 import type { NamespaceName, RepositoryName, RepositoryPath } from '../../model/names.ts';
-import type { RepositoryRef } from '../../model/references.ts';
+import type { RepositoryRef, RepositoryState } from '../../model/references.ts';
 import { precedingStatementWrote } from './conditions.ts';
 import { type RepositoryRow, repositoryColumns, toRepositoryRef } from './rows.ts';
 import { account, namespaceMember, repositoryRight } from './schema/accounts.ts';
@@ -184,4 +184,36 @@ export const repositoryNamesStatement = defineStatement<
     namespace: namespaceName as NamespaceName,
     repository: repositoryName as RepositoryPath,
   }),
+);
+
+/** The same with all that a repository is, for who lists them. */
+export const repositoriesStatement = defineStatement<
+  { namespacePath: string; afterName: string; limit: number },
+  RepositoryRow,
+  RepositoryRef
+>(
+  (p) => sql`
+    SELECT * FROM (
+      SELECT ${repositoryColumns}
+      FROM ${namespace} n INDEXED BY namespace_path CROSS JOIN ${repository} r
+        ON r.namespace_id = n.id AND r.name > ${p.afterName} AND r.state <> 3
+      WHERE n.name || '/' = ${p.namespacePath} ORDER BY r.name LIMIT ${p.limit})
+    UNION ALL
+    SELECT * FROM (
+      SELECT ${repositoryColumns}
+      FROM ${namespace} n INDEXED BY namespace_path CROSS JOIN ${repository} r
+        ON r.namespace_id = n.id AND r.state <> 3
+      WHERE n.name || '/' > ${p.namespacePath} ORDER BY n.name || '/', r.name LIMIT ${p.limit})
+    LIMIT ${p.limit}`,
+  toRepositoryRef,
+);
+
+/** Sets the state of a repository that is not marked for deletion; a row if there is one. */
+export const changeRepositoryStateStatement = defineStatement<
+  { repositoryId: number; state: RepositoryState },
+  { repositoryId: number }
+>(
+  (p) => sql`
+    UPDATE ${repository} SET state = ${p.state} WHERE id = ${p.repositoryId} AND state <> 3
+    RETURNING id AS repositoryId`,
 );

@@ -1,0 +1,241 @@
+import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
+
+import { REPOSITORIES_PER_PAGE, TAGS_OF_REPOSITORY_MAX } from '../../model/limits.ts';
+import {
+  formatRepositoryName,
+  parseNamespaceName,
+  parseRepositoryName,
+} from '../../model/names.ts';
+import { REPOSITORY_STATES } from '../../model/references.ts';
+import type { AppEnv } from '../scope.ts';
+import {
+  requireCreator,
+  requireRepositoryName,
+  requireRepositoryRole,
+  rolesIn,
+  whichMayRead,
+} from './access.ts';
+import { ManagementError } from './errors.ts';
+import {
+  listedRepositoryView,
+  repositoryView,
+  toListedView,
+  toRepositoryView,
+} from './repository-views.ts';
+import { createManagementRouter } from './router.ts';
+import {
+  ACCESS_REFUSALS,
+  answers,
+  done,
+  ofRepository,
+  refusals,
+  repositoryParams,
+  switchParam,
+  takes,
+} from './schemas.ts';
+
+const TAGS = ['Repositories'];
+
+const listRepositories = createRoute({
+  method: 'get',
+  path: '/repository',
+  operationId: 'listRepositories',
+  tags: TAGS,
+  summary: 'The repositories that the caller may read, by name',
+  request: {
+    query: z
+      .strictObject({
+        namespace: z.string().min(1).optional(),
+        public: z.literal('true').optional(),
+        next_page: z.string().min(1).optional(),
+      })
+      .refine((query) => query.namespace !== undefined || query.public !== undefined, {
+        message: 'expected namespace or public',
+      }),
+  },
+  responses: {
+    200: answers(
+      z.strictObject({
+        repositories: z.array(listedRepositoryView),
+        next_page: z.string().optional().openapi({
+          description: 'There if there may be more; a page that has it can even be empty.',
+        }),
+      }),
+      'A page of them.',
+    ),
+    ...refusals(...ACCESS_REFUSALS),
+  },
+});
+
+const createRepository = createRoute({
+  method: 'post',
+  path: '/repository',
+  operationId: 'createRepository',
+  tags: TAGS,
+  summary: 'Makes a repository',
+  request: {
+    body: takes(
+      z
+        .strictObject({
+          namespace: z.string(),
+          repository: z.string(),
+          visibility: z.enum(['public', 'private']),
+          repo_kind: z.literal('image').default('image'),
+        })
+        .openapi('NewRepository'),
+    ),
+  },
+  responses: {
+    201: answers(
+      z.strictObject({ namespace: z.string(), name: z.string(), kind: z.literal('image') }),
+      'It is made.',
+    ),
+    ...refusals(...ACCESS_REFUSALS),
+  },
+});
+
+const changeState = createRoute({
+  method: 'put',
+  path: ofRepository('/changestate'),
+  operationId: 'changeRepositoryState',
+  tags: TAGS,
+  summary: 'Has a repository take pushes, or none',
+  request: {
+    params: repositoryParams,
+    body: takes(
+      z
+        .strictObject({ state: z.enum(['NORMAL', 'READ_ONLY', 'MIRROR']) })
+        .openapi('RepositoryState'),
+    ),
+  },
+  responses: {
+    200: answers(z.strictObject({ success: z.literal(true) }), 'It is so.'),
+    ...refusals(...ACCESS_REFUSALS),
+  },
+});
+
+const describeRepository = createRoute({
+  method: 'get',
+  path: ofRepository(''),
+  operationId: 'describeRepository',
+  tags: TAGS,
+  summary: 'A repository, and its tags as they are',
+  request: {
+    params: repositoryParams,
+    query: z.strictObject({ includeTags: switchParam }),
+  },
+  responses: { 200: answers(repositoryView, 'The repository.'), ...refusals(...ACCESS_REFUSALS) },
+});
+
+const deleteRepository = createRoute({
+  method: 'delete',
+  path: ofRepository(''),
+  operationId: 'deleteRepository',
+  tags: TAGS,
+  summary: 'Deletes a repository for good, locked tags too; its name is free at once',
+  request: { params: repositoryParams },
+  responses: { 204: done('It is gone.'), ...refusals(...ACCESS_REFUSALS) },
+});
+
+const STATES = {
+  NORMAL: REPOSITORY_STATES.normal,
+  READ_ONLY: REPOSITORY_STATES.readOnly,
+  MIRROR: REPOSITORY_STATES.mirror,
+} as const;
+
+/** Repositories themselves. To be added last: their names match all that follows a name too. */
+export function repositoryRoutes(): OpenAPIHono<AppEnv> {
+  const app = createManagementRouter();
+  addLists(app);
+  app.openapi(changeState, async (c) => {
+    const { repository: name } = c.req.valid('param');
+    const repository = await requireRepositoryRole(c, name, 'admin');
+    const state = STATES[c.req.valid('json').state];
+    if (!(await c.var.scope.operations.changeRepositoryState(repository, state))) {
+      throw new ManagementError('not_found', `repository '${name}' not found`);
+    }
+    return c.json({ success: true as const }, 200);
+  });
+  app.openapi(describeRepository, async (c) => {
+    const { repository: name } = c.req.valid('param');
+    const repository = await requireRepositoryRole(c, name, 'read');
+    const { registry, operations } = c.var.scope;
+    const [may, namespace, tags] = await Promise.all([
+      rolesIn(c, repository),
+      operations.lookupNamespace(repository.namespaceName),
+      c.req.valid('query').includeTags === 'false'
+        ? null
+        : registry.listRepositoryTagHistory(repository, {
+            activeTagsOnly: true,
+            size: TAGS_OF_REPOSITORY_MAX,
+          }),
+    ]);
+    if (namespace === null) {
+      throw new ManagementError('not_found', `repository '${name}' not found`);
+    }
+    const rights = { canWrite: may('write'), canAdmin: may('admin') };
+    const more = { namespace, ...rights, tags: tags && tags.items };
+    return c.json(toRepositoryView(repository, more), 200);
+  });
+  app.openapi(deleteRepository, async (c) => {
+    const { repository: name } = c.req.valid('param');
+    const repository = await requireRepositoryRole(c, name, 'admin');
+    if (!(await c.var.scope.operations.markRepositoryForDeletion(repository))) {
+      throw new ManagementError('not_found', `repository '${name}' not found`);
+    }
+    return c.body(null, 204);
+  });
+  return app;
+}
+
+function addLists(app: OpenAPIHono<AppEnv>): void {
+  app.openapi(listRepositories, async (c) => {
+    const { namespace, public: isPublic, next_page: from = '' } = c.req.valid('query');
+    if (namespace !== undefined && parseNamespaceName(namespace) === null) {
+      throw new ManagementError('invalid_request', `namespace: '${namespace}' is no name of one`);
+    }
+    const last = from === '' ? null : parseRepositoryName(from);
+    if (
+      from !== '' &&
+      (last === null || (last.namespace !== namespace && namespace !== undefined))
+    ) {
+      throw new ManagementError('invalid_request', `next_page: '${from}' is of no such list`);
+    }
+    const { items, hasMore } = await c.var.scope.operations.listRepositoryRefs(
+      from,
+      REPOSITORIES_PER_PAGE,
+      namespace === undefined ? {} : { namespaceName: namespace },
+    );
+    const readable = await whichMayRead(c, items);
+    const repositories = readable.filter((each) => isPublic === undefined || each.isPublic);
+    const end = items.at(-1);
+    const next =
+      hasMore && end !== undefined
+        ? {
+            next_page: formatRepositoryName({
+              namespace: end.namespaceName,
+              repository: end.name,
+            }),
+          }
+        : {};
+    return c.json({ repositories: repositories.map(toListedView), ...next }, 200);
+  });
+  app.openapi(createRepository, async (c) => {
+    const { namespace, repository, visibility, repo_kind: kind } = c.req.valid('json');
+    const name = requireRepositoryName(`${namespace}/${repository}`);
+    if (name.namespace !== namespace) {
+      throw new ManagementError('invalid_request', `namespace: '${namespace}' is no name of one`);
+    }
+    const creatorId = await requireCreator(c, name);
+    const { registry, operations } = c.var.scope;
+    if ((await registry.lookupRepository(name.namespace, name.repository)) !== null) {
+      const message = `repository: '${formatRepositoryName(name)}' is there already`;
+      throw new ManagementError('invalid_request', message);
+    }
+    const made = await operations.ensureRepository(name, { visibility, creatorId });
+    if (made === null) {
+      throw new ManagementError('not_found', `namespace '${namespace}' not found`);
+    }
+    return c.json({ namespace: made.namespaceName, name: made.name, kind }, 201);
+  });
+}
