@@ -179,8 +179,6 @@ export const TAG_VIEWS_PER_PAGE_MAX = 100;
 /** The management API's pages of repositories, and the tags that it shows of one. */
 export const REPOSITORIES_PER_PAGE = 100;
 export const TAGS_OF_REPOSITORY_MAX = 500;
-/** Requests of the management API are small, and are read into memory whole. */
-export const MANAGEMENT_BODY_BYTES_MAX = MIB;
 /** A page by number reads all that is before it. */
 export const TAG_VIEW_PAGE_MAX = 10_000;
 /** Each repository asked for when its last tag was started is a probe of its own. */

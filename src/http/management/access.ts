@@ -79,7 +79,7 @@ export async function requireCreator(
   c: Context<AppEnv>,
   name: RepositoryName,
 ): Promise<number | null> {
-  const { actor, scope } = c.var;
+  const { actor } = c.var;
   const access = await accessTo(c, name);
   if (access === 'everything') {
     return null;
@@ -87,7 +87,7 @@ export async function requireCreator(
   if (actor.kind !== 'claimant' || !access.mayCreate || access.purpose === 'pull') {
     throw refused(c);
   }
-  const { account } = await scope.operations.judgeAccess(askerOf(actor), [name]);
+  const { account } = await judgeCaller(c, actor, [name]);
   if (account === null) {
     throw notKnown();
   }

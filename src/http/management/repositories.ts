@@ -162,7 +162,7 @@ export function repositoryRoutes(): OpenAPIHono<AppEnv> {
     const { registry, operations } = c.var.scope;
     const [may, namespace, tags] = await Promise.all([
       rolesIn(c, repository),
-      operations.lookupNamespace(repository.namespaceName),
+      operations.getNamespace(repository.namespaceName),
       c.req.valid('query').includeTags === 'false'
         ? null
         : registry.listRepositoryTagHistory(repository, {

@@ -1,8 +1,8 @@
 import { z } from '@hono/zod-openapi';
 
+import type { NamespaceInfo } from '../../model/access.ts';
 import type { Tag } from '../../model/datatypes.ts';
 import {
-  type Namespace,
   REPOSITORY_STATES,
   type RepositoryRef,
   type RepositoryState,
@@ -71,7 +71,7 @@ export function toRepositoryView(
     canAdmin,
     tags,
   }: {
-    readonly namespace: Namespace;
+    readonly namespace: NamespaceInfo;
     readonly canWrite: boolean;
     readonly canAdmin: boolean;
     /** Null: they were not asked for. */

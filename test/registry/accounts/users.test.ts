@@ -36,7 +36,9 @@ describe('createUser', () => {
       kind: 'user',
       isEnabled: true,
       memberRole: 'none',
-      removedTagExpirationSec: 60,
+      windowSec: 60,
+      heldByPullDays: 0,
+      regionMode: 'off',
     });
     expect(await operations.listAppTokens(user)).toEqual([credential]);
     const made = await operations.ensureRepository(repositoryOf('ada/app'), {
