@@ -10,10 +10,14 @@ import { immutabilityPolicyRoutes } from './immutability-policies.ts';
 import { labelRoutes } from './labels.ts';
 import { logRoutes } from './logs.ts';
 import { manifestRoutes } from './manifests.ts';
+import { memberRoutes } from './members.ts';
 import { organizationRoutes } from './organizations.ts';
+import { peopleRoutes } from './people.ts';
+import { permissionRoutes } from './permissions.ts';
 import { quotaRoutes } from './quotas.ts';
 import { repositoryRoutes } from './repositories.ts';
 import { retentionPolicyRoutes } from './retention-policies.ts';
+import { robotRoutes } from './robots.ts';
 import { createManagementRouter } from './router.ts';
 import { tagRoutes } from './tags.ts';
 
@@ -34,6 +38,10 @@ export function managementRoutes(): OpenAPIHono<AppEnv> {
   app.route('/', immutabilityPolicyRoutes());
   app.route('/', retentionPolicyRoutes());
   app.route('/', organizationRoutes());
+  app.route('/', peopleRoutes());
+  app.route('/', memberRoutes());
+  app.route('/', robotRoutes());
+  app.route('/', permissionRoutes());
   app.route('/', quotaRoutes());
   app.route('/', garbageRoutes());
   app.route('/', logRoutes());

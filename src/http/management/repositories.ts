@@ -7,6 +7,7 @@ import {
   parseRepositoryName,
 } from '../../model/names.ts';
 import { REPOSITORY_STATES } from '../../model/references.ts';
+import { recordAudit } from '../audit-log.ts';
 import type { AppEnv } from '../scope.ts';
 import {
   requireCreator,
@@ -114,6 +115,24 @@ const changeState = createRoute({
   },
 });
 
+const changeVisibility = createRoute({
+  method: 'post',
+  path: ofRepository('/changevisibility'),
+  operationId: 'changeRepositoryVisibility',
+  tags: TAGS,
+  summary: 'Shows a repository to everybody, or to those alone who have a right there',
+  request: {
+    params: repositoryParams,
+    body: takes(
+      z.strictObject({ visibility: z.enum(['public', 'private']) }).openapi('RepositoryVisibility'),
+    ),
+  },
+  responses: {
+    200: answers(z.strictObject({ success: z.literal(true) }), 'It is so.'),
+    ...refusals(...ACCESS_REFUSALS),
+  },
+});
+
 const describeRepository = createRoute({
   method: 'get',
   path: ofRepository(''),
@@ -154,6 +173,16 @@ export function repositoryRoutes(): OpenAPIHono<AppEnv> {
     if (!(await c.var.scope.operations.changeRepositoryState(repository, state))) {
       throw new ManagementError('not_found', `repository '${name}' not found`);
     }
+    return c.json({ success: true as const }, 200);
+  });
+  app.openapi(changeVisibility, async (c) => {
+    const { repository: name } = c.req.valid('param');
+    const { visibility } = c.req.valid('json');
+    const repository = await requireRepositoryRole(c, name, 'admin');
+    if (!(await c.var.scope.operations.changeVisibility(repository, visibility))) {
+      throw new ManagementError('not_found', `repository '${name}' not found`);
+    }
+    recordAudit(c, { kind: 'change_repo_visibility', repository, metadata: { visibility } });
     return c.json({ success: true as const }, 200);
   });
   app.openapi(describeRepository, async (c) => {

@@ -1,6 +1,7 @@
 import { z } from '@hono/zod-openapi';
 
-import { MANAGEMENT_ERRORS, type ManagementErrorType } from './errors.ts';
+import { type AccountName, parseAccountName } from '../../model/accounts.ts';
+import { MANAGEMENT_ERRORS, ManagementError, type ManagementErrorType } from './errors.ts';
 
 /**
  * What several endpoints take or answer. Schemas are strict: a field that an endpoint does not know
@@ -35,6 +36,21 @@ export const organizationParams = z.object({
     example: 'acme',
   }),
 });
+
+export const accountParam = z.string().openapi({
+  param: { name: 'account', in: 'path' },
+  description: 'A person, or a robot as `<namespace>+<name>`.',
+  example: 'acme+ci',
+});
+
+/** The name that such a parameter holds. */
+export function requireAccountName(text: string): AccountName {
+  const name = parseAccountName(text);
+  if (name === null) {
+    throw new ManagementError('invalid_request', `account: nobody is called '${text}'`);
+  }
+  return name;
+}
 
 export const digestParam = z.string().openapi({
   param: { name: 'digest', in: 'path' },

@@ -1,0 +1,120 @@
+import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
+
+import { MEMBER_ROLES, type Member } from '../../model/access.ts';
+import { recordAudit } from '../audit-log.ts';
+import type { AppEnv } from '../scope.ts';
+import { requireNamespaceAdmin } from './access.ts';
+import { ManagementError } from './errors.ts';
+import { pageQuery, toPageOptions } from './pages.ts';
+import { createManagementRouter } from './router.ts';
+import {
+  ACCESS_REFUSALS,
+  accountParam,
+  answers,
+  done,
+  ofOrganization,
+  organizationParams,
+  refusals,
+  requireAccountName,
+  takes,
+} from './schemas.ts';
+
+const TAGS = ['Members'];
+
+const memberParams = organizationParams.extend({ account: accountParam });
+
+const memberView = z
+  .strictObject({
+    name: z.string(),
+    is_robot: z.boolean(),
+    role: z.enum(MEMBER_ROLES).openapi({
+      description: 'A creator makes repositories, an admin may do everything.',
+    }),
+  })
+  .openapi('Member');
+
+const listMembers = createRoute({
+  method: 'get',
+  path: ofOrganization('/members'),
+  operationId: 'listMembers',
+  tags: TAGS,
+  summary: 'Who belongs to an organization, by name',
+  request: { params: organizationParams, query: pageQuery },
+  responses: {
+    200: answers(
+      z.strictObject({ members: z.array(memberView), next_page: z.string().optional() }),
+      'A page of members.',
+    ),
+    ...refusals(...ACCESS_REFUSALS),
+  },
+});
+
+const setMember = createRoute({
+  method: 'put',
+  path: ofOrganization('/members/{account}'),
+  operationId: 'setMember',
+  tags: TAGS,
+  summary: 'Takes a person or a robot of its own in, or gives a member another role',
+  request: {
+    params: memberParams,
+    body: takes(z.strictObject({ role: z.enum(MEMBER_ROLES) }).openapi('MemberRole')),
+  },
+  responses: {
+    200: answers(memberView, 'The member.'),
+    ...refusals(...ACCESS_REFUSALS, 'exceeds_license'),
+  },
+});
+
+const removeMember = createRoute({
+  method: 'delete',
+  path: ofOrganization('/members/{account}'),
+  operationId: 'removeMember',
+  tags: TAGS,
+  summary: 'Ends a membership; a person loses their rights in its repositories with it',
+  request: { params: memberParams },
+  responses: { 204: done('They are out.'), ...refusals(...ACCESS_REFUSALS) },
+});
+
+/** Who belongs to an organization, and as what. */
+export function memberRoutes(): OpenAPIHono<AppEnv> {
+  const app = createManagementRouter();
+  app.openapi(listMembers, async (c) => {
+    const organization = await requireNamespaceAdmin(c, c.req.valid('param').organization);
+    const options = toPageOptions(c.req.valid('query'));
+    const { items, cursor } = await c.var.scope.operations.listMembers(organization, options);
+    const next = cursor === undefined ? {} : { next_page: cursor };
+    return c.json({ members: items.map(toView), ...next }, 200);
+  });
+  app.openapi(setMember, async (c) => {
+    const { organization: text, account } = c.req.valid('param');
+    const { role } = c.req.valid('json');
+    const organization = await requireNamespaceAdmin(c, text);
+    const name = requireAccountName(account);
+    const member = await c.var.scope.operations.setMember(organization, name, role);
+    recordAudit(c, {
+      kind: 'org_add_member',
+      namespace: organization,
+      metadata: { member: name, role },
+    });
+    return c.json(toView(member), 200);
+  });
+  app.openapi(removeMember, async (c) => {
+    const { organization: text, account } = c.req.valid('param');
+    const organization = await requireNamespaceAdmin(c, text);
+    const name = requireAccountName(account);
+    if (!(await c.var.scope.operations.removeMember(organization, name))) {
+      throw new ManagementError('not_found', `'${name}' is no member`);
+    }
+    recordAudit(c, {
+      kind: 'org_remove_member',
+      namespace: organization,
+      metadata: { member: name },
+    });
+    return c.body(null, 204);
+  });
+  return app;
+}
+
+function toView({ name, kind, role }: Member): z.infer<typeof memberView> {
+  return { name, is_robot: kind === 'robot', role };
+}

@@ -1,0 +1,178 @@
+import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
+import type { Context } from 'hono';
+
+import type { CredentialInfo } from '../../model/accounts.ts';
+import { type NamespaceName, parseNamespaceName } from '../../model/names.ts';
+import { formatRfc2822 } from '../../model/rfc2822.ts';
+import { parseRfc3339 } from '../../model/rfc3339.ts';
+import type { EpochMs } from '../../model/time.ts';
+import { recordAudit } from '../audit-log.ts';
+import type { AppEnv } from '../scope.ts';
+import { requireAdministrator, requirePerson } from './access.ts';
+import { ManagementError } from './errors.ts';
+import { createManagementRouter } from './router.ts';
+import { ACCESS_REFUSALS, answers, done, refusals, rfc2822, rfc3339, takes } from './schemas.ts';
+
+const TAGS = ['People'];
+
+// Two schemas of the same fields: a strict one that extends another allows nothing in the document.
+const tokenFields = {
+  uuid: z.string(),
+  title: z.string(),
+  created: rfc2822,
+  last_accessed: rfc2822.nullable().openapi({ description: 'To the day; null: never.' }),
+  expiration: rfc2822.nullable().openapi({ description: 'Null: it ends when it is revoked.' }),
+};
+const tokenView = z.strictObject(tokenFields).openapi('AppToken');
+const newTokenView = z
+  .strictObject({
+    ...tokenFields,
+    token_code: z.string().openapi({ description: 'The secret, shown this once.' }),
+  })
+  .openapi('NewAppToken');
+
+const createUser = createRoute({
+  method: 'post',
+  path: '/superuser/users',
+  operationId: 'createUser',
+  tags: TAGS,
+  summary: 'Makes a person, their namespace, and the first token that they log in with',
+  request: { body: takes(z.strictObject({ username: z.string() }).openapi('NewUser')) },
+  responses: {
+    201: answers(
+      z.strictObject({ username: z.string(), token: newTokenView }),
+      'The person, and their token.',
+    ),
+    ...refusals(...ACCESS_REFUSALS),
+  },
+});
+
+const createOrganization = createRoute({
+  method: 'post',
+  path: '/organization',
+  operationId: 'createOrganization',
+  tags: ['Organizations'],
+  summary: 'Makes an organization, which has no members yet',
+  request: { body: takes(z.strictObject({ name: z.string() }).openapi('NewOrganization')) },
+  responses: {
+    201: answers(z.strictObject({ name: z.string() }), 'It is made.'),
+    ...refusals(...ACCESS_REFUSALS),
+  },
+});
+
+const listTokens = createRoute({
+  method: 'get',
+  path: '/user/apptoken',
+  operationId: 'listAppTokens',
+  tags: TAGS,
+  summary: 'What the caller may log in with',
+  responses: {
+    200: answers(z.strictObject({ tokens: z.array(tokenView) }), 'The tokens, oldest first.'),
+    ...refusals(...ACCESS_REFUSALS),
+  },
+});
+
+const createToken = createRoute({
+  method: 'post',
+  path: '/user/apptoken',
+  operationId: 'createAppToken',
+  tags: TAGS,
+  summary: 'Makes a token for the caller, and shows its secret',
+  request: {
+    body: takes(
+      z
+        .strictObject({ title: z.string().min(1), expiration: rfc3339.nullable().optional() })
+        .openapi('AppTokenContent'),
+    ),
+  },
+  responses: {
+    200: answers(z.strictObject({ token: newTokenView }), 'The token.'),
+    ...refusals(...ACCESS_REFUSALS, 'exceeds_license'),
+  },
+});
+
+const revokeToken = createRoute({
+  method: 'delete',
+  path: '/user/apptoken/{uuid}',
+  operationId: 'revokeAppToken',
+  tags: TAGS,
+  summary: 'Ends a token at once',
+  request: { params: z.object({ uuid: z.string() }) },
+  responses: { 204: done('It is gone.'), ...refusals(...ACCESS_REFUSALS) },
+});
+
+/** People, the organizations that they share, and what they log in with. */
+export function peopleRoutes(): OpenAPIHono<AppEnv> {
+  const app = createManagementRouter();
+  app.openapi(createUser, async (c) => {
+    const name = requireName(c, c.req.valid('json').username);
+    const { user, credential, secret } = await c.var.scope.operations.createUser(name);
+    recordAudit(c, { kind: 'user_create', namespace: name, metadata: { username: name } });
+    const token = { ...toTokenView(credential), token_code: secret };
+    return c.json({ username: user.name, token }, 201);
+  });
+  app.openapi(createOrganization, async (c) => {
+    const name = requireName(c, c.req.valid('json').name);
+    await c.var.scope.operations.createOrganization(name);
+    recordAudit(c, { kind: 'org_create', namespace: name });
+    return c.json({ name }, 201);
+  });
+  app.openapi(listTokens, async (c) => {
+    const person = await requirePerson(c);
+    const tokens = await c.var.scope.operations.listAppTokens(person);
+    return c.json({ tokens: tokens.map(toTokenView) }, 200);
+  });
+  app.openapi(createToken, async (c) => {
+    const { title, expiration } = c.req.valid('json');
+    const person = await requirePerson(c);
+    const { credential, secret } = await c.var.scope.operations.createAppToken(person, {
+      title,
+      expiresMs: parseExpiration(expiration ?? null),
+    });
+    recordAudit(c, {
+      kind: 'create_app_specific_token',
+      namespace: person.namespaceName,
+      metadata: { app_specific_token_title: title },
+    });
+    return c.json({ token: { ...toTokenView(credential), token_code: secret } }, 200);
+  });
+  app.openapi(revokeToken, async (c) => {
+    const { uuid } = c.req.valid('param');
+    const person = await requirePerson(c);
+    if (!(await c.var.scope.operations.revokeAppToken(person, uuid))) {
+      throw new ManagementError('not_found', `there is no token ${uuid}`);
+    }
+    recordAudit(c, { kind: 'revoke_app_specific_token', namespace: person.namespaceName });
+    return c.body(null, 204);
+  });
+  return app;
+}
+
+/** The name of a namespace that the administrator is about to make. */
+function requireName(c: Context<AppEnv>, text: string): NamespaceName {
+  requireAdministrator(c);
+  const name = parseNamespaceName(text);
+  if (name === null) {
+    throw new ManagementError('invalid_request', `'${text}' is not the name of a namespace`);
+  }
+  return name;
+}
+
+function parseExpiration(text: string | null): EpochMs | null {
+  const expiresMs = text === null ? null : parseRfc3339(text);
+  if (text !== null && expiresMs === null) {
+    throw new ManagementError('invalid_request', `expiration: '${text}' is no time`);
+  }
+  return expiresMs;
+}
+
+function toTokenView(token: CredentialInfo): z.infer<typeof tokenView> {
+  const timeOrNull = (timeMs: EpochMs | null) => (timeMs === null ? null : formatRfc2822(timeMs));
+  return {
+    uuid: token.uuid,
+    title: token.title,
+    created: formatRfc2822(token.createdMs),
+    last_accessed: timeOrNull(token.lastUsedMs),
+    expiration: timeOrNull(token.expiresMs),
+  };
+}
