@@ -167,7 +167,6 @@ function parseExpiration(text: string | null): EpochMs | null {
 }
 
 function toTokenView(token: CredentialInfo): z.infer<typeof tokenView> {
-  const timeOrNull = (timeMs: EpochMs | null) => (timeMs === null ? null : formatRfc2822(timeMs));
   return {
     uuid: token.uuid,
     title: token.title,
@@ -175,4 +174,8 @@ function toTokenView(token: CredentialInfo): z.infer<typeof tokenView> {
     last_accessed: timeOrNull(token.lastUsedMs),
     expiration: timeOrNull(token.expiresMs),
   };
+}
+
+function timeOrNull(timeMs: EpochMs | null): string | null {
+  return timeMs === null ? null : formatRfc2822(timeMs);
 }
