@@ -1,4 +1,4 @@
-import { describe, it } from 'vitest';
+import { afterEach, beforeEach, describe, it, vi } from 'vitest';
 
 import { addMember, aNamespace, anAccount, aSecret, giveRight } from '../support/accounts.ts';
 import { basic, errorsOf, imageIn, type SentManifest, send } from '../support/http.ts';
@@ -208,6 +208,8 @@ async function statusesOf(
   for (const [route, request] of Object.entries(ROUTES)) {
     const [method, path, body = null, type] = request(name, world[name] as Content);
     const headers: Record<string, string> = type === undefined ? {} : { 'Content-Type': type };
+    // Who fails again and again is slowed down, which is not what this is about.
+    vi.setSystemTime(Date.now() + 7000);
     const answer = await send(method, path, { authorization, body, headers });
     statuses[route] = answer.status;
     if (answer.status === 401 && method !== 'HEAD') {
@@ -233,6 +235,13 @@ async function listed(authorization: string | null): Promise<readonly string[] |
   const { status, text } = await send('GET', '/v2/_catalog', { authorization });
   return status === 200 ? (JSON.parse(text) as { repositories: string[] }).repositories : status;
 }
+
+beforeEach(() => {
+  vi.useFakeTimers({ toFake: ['Date'] });
+});
+afterEach(() => {
+  vi.useRealTimers();
+});
 
 describe('what they get', () => {
   for (const caller of CALLERS) {

@@ -15,7 +15,15 @@ import {
 } from './access.ts';
 import { ManagementError } from './errors.ts';
 import { createManagementRouter } from './router.ts';
-import { ACCESS_REFUSALS, answers, refusals, REPOSITORY, repositoryParams } from './schemas.ts';
+import {
+  ACCESS_REFUSALS,
+  answers,
+  ofOrganization,
+  ofRepository,
+  organizationParams,
+  refusals,
+  repositoryParams,
+} from './schemas.ts';
 
 const TAGS = ['Logs'];
 
@@ -70,15 +78,9 @@ const countsView = z
   })
   .openapi('AuditCounts');
 
-const repositoryPath = { path: `/repository/${REPOSITORY}`, params: repositoryParams };
-const organizationPath = {
-  path: '/organization/{organization}',
-  params: z.object({ organization: z.string() }),
-};
-
 /** Whose log it is, and how the two endpoints of it are called. */
 interface LogOwner<Params> {
-  readonly path: string;
+  readonly path: (suffix: string) => string;
   readonly params: Params;
   readonly noun: string;
   readonly of: string;
@@ -87,7 +89,7 @@ interface LogOwner<Params> {
 const listRoute = <Params extends z.ZodObject>({ path, params, noun, of }: LogOwner<Params>) =>
   createRoute({
     method: 'get',
-    path: `${path}/logs`,
+    path: path('/logs'),
     operationId: `list${noun}Logs`,
     tags: TAGS,
     summary: `Who did what ${of}, the last first, 20 a page; the last week unless told`,
@@ -98,7 +100,7 @@ const listRoute = <Params extends z.ZodObject>({ path, params, noun, of }: LogOw
 const countRoute = <Params extends z.ZodObject>({ path, params, noun, of }: LogOwner<Params>) =>
   createRoute({
     method: 'get',
-    path: `${path}/aggregatelogs`,
+    path: path('/aggregatelogs'),
     operationId: `count${noun}Logs`,
     tags: TAGS,
     summary: `How often what was done ${of}, by kind and day`,
@@ -107,10 +109,26 @@ const countRoute = <Params extends z.ZodObject>({ path, params, noun, of }: LogO
   });
 
 const NO_PARAMS = z.object({});
-const OF_REPOSITORY = { ...repositoryPath, noun: 'Repository', of: 'in a repository' };
-const OF_ORGANIZATION = { ...organizationPath, noun: 'Organization', of: 'in a namespace' };
-const OF_USER = { path: '/user', params: NO_PARAMS, noun: 'User', of: "in one's own namespace" };
-const OF_ALL = { path: '/superuser', params: NO_PARAMS, noun: 'All', of: 'anywhere' };
+const under = (prefix: string) => (suffix: string) => `${prefix}${suffix}`;
+const OF_REPOSITORY = {
+  path: ofRepository,
+  params: repositoryParams,
+  noun: 'Repository',
+  of: 'in a repository',
+};
+const OF_ORGANIZATION = {
+  path: ofOrganization,
+  params: organizationParams,
+  noun: 'Organization',
+  of: 'in a namespace',
+};
+const OF_USER = {
+  path: under('/user'),
+  params: NO_PARAMS,
+  noun: 'User',
+  of: "in one's own namespace",
+};
+const OF_ALL = { path: under('/superuser'), params: NO_PARAMS, noun: 'All', of: 'anywhere' };
 
 /** Who did what, for those who administer what it was done to. */
 export function logRoutes(): OpenAPIHono<AppEnv> {

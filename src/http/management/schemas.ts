@@ -78,10 +78,21 @@ export const errorView = z
   })
   .openapi('Error');
 
+/** What any request may be refused with, whatever it asks for. */
+const COMMON_REFUSALS = [
+  'invalid_request',
+  'payload_too_large',
+  'uri_too_long',
+  'unsupported_media_type',
+  'too_many_requests',
+  'server_error',
+  'not_configured',
+] as const;
+
 /** The refusals of an endpoint, for its description; those types that share a status are one entry. */
 export function refusals(...types: readonly ManagementErrorType[]) {
   const byStatus = new Map<number, string[]>();
-  for (const type of ['invalid_request', 'server_error', ...types] as const) {
+  for (const type of new Set([...COMMON_REFUSALS, ...types])) {
     const { status, description } = MANAGEMENT_ERRORS[type];
     byStatus.set(status, [...(byStatus.get(status) ?? []), `\`${type}\`: ${description}`]);
   }

@@ -31,7 +31,7 @@ export async function aFederatedRegistry(auth: Partial<AuthDeps> = {}) {
   await issuer.addKey('ec', 'ES256');
   const stage = await openStage({
     clock,
-    settings: { oidcIssuers: [issuer.url] },
+    settings: { oidcIssuers: [issuer.url], pullReportIntervalSec: 0 },
     fetch: issuer.fetch,
   });
   await stage.push('latest', await stage.image());
