@@ -8,11 +8,16 @@ const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
 const testSigningKey = privateKey.export({ format: 'jwk' });
 
 /**
- * Rings that run the built Worker: what it does behind an answer may outlive a test, so every file
- * has an isolate and stores of its own. In all others a test ends when its work does, and the files
- * take turns in one isolate, which halves their time.
+ * Tests that fill or read what an isolate remembers: failed logins, countries, pulls. Each file has an
+ * isolate of its own; all others take turns in one, which halves their time.
  */
-const WORKER_RINGS = ['test/http/**', 'test/conformance/**', 'test/cron/**'];
+const OWN_ISOLATE = [
+  'test/http/*.test.ts',
+  'test/http/auth/**/*.test.ts',
+  'test/http/management/logs.test.ts',
+  'test/http/oci/{pull-statistics,regions}.test.ts',
+  'test/cron/**/*.test.ts',
+];
 const E2E_RING = 'test/e2e/**';
 
 /**
@@ -72,17 +77,17 @@ export default defineConfig(async () => ({
         plugins: [await localRuntime()],
         test: {
           ...everywhere,
-          name: 'worker',
-          include: WORKER_RINGS.map((ring) => `${ring}/*.test.ts`),
+          name: 'isolated',
+          include: OWN_ISOLATE,
         },
       },
       {
         plugins: [await localRuntime()],
         test: {
           ...everywhere,
-          name: 'domain',
+          name: 'shared',
           include: ['test/**/*.test.ts'],
-          exclude: [...WORKER_RINGS, E2E_RING],
+          exclude: [...OWN_ISOLATE, E2E_RING],
           isolate: false,
         },
       },

@@ -4,9 +4,6 @@ import { log } from '../log.ts';
 import type { Usage } from '../model/usage.ts';
 import { type AppEnv, BOOKMARK_HEADER } from './scope.ts';
 
-/** What a refused request cost would tell whether what it asked for is there. */
-const REFUSALS = new Set([401, 403]);
-
 /**
  * Middleware that adds to every answer but a refusal what it cost (`Server-Timing`) and where the database stood
  * (`Berth-Bookmark`), and logs one line for it. What a streamed body costs later is not in it.
@@ -17,7 +14,7 @@ export function observe(): MiddlewareHandler<AppEnv> {
     await next();
     const { scope, requestId } = c.var;
     const durationMs = Date.now() - startedMs;
-    if (!REFUSALS.has(c.res.status)) {
+    if (!isRefusal(c.req.path, c.res.status)) {
       c.header('Server-Timing', serverTiming(scope.usage, durationMs));
     }
     const bookmark = scope.bookmark();
@@ -34,6 +31,14 @@ export function observe(): MiddlewareHandler<AppEnv> {
       ...scope.usage,
     });
   };
+}
+
+/**
+ * Whether somebody may not have what they asked for: what that cost would tell whether it is there.
+ * The distribution API says 401 to everybody, and 403 to those who may see why.
+ */
+function isRefusal(path: string, status: number): boolean {
+  return status === 401 || (status === 403 && path.startsWith('/api/'));
 }
 
 function serverTiming(usage: Readonly<Usage>, durationMs: number): string {

@@ -236,10 +236,13 @@ async function listed(authorization: string | null): Promise<readonly string[] |
   return status === 200 ? (JSON.parse(text) as { repositories: string[] }).repositories : status;
 }
 
+/** Time only goes on, from one test to the next. */
+let latestMs = Date.now();
 beforeEach(() => {
-  vi.useFakeTimers({ toFake: ['Date'] });
+  vi.useFakeTimers({ toFake: ['Date'], now: latestMs });
 });
 afterEach(() => {
+  latestMs = Date.now() + 60_000;
   vi.useRealTimers();
 });
 
