@@ -207,7 +207,7 @@ describe('the purge of a repository', () => {
     clock.advance(MINUTE_MS);
     const tags: number[] = [];
     for (let isFinished = false; !isFinished;) {
-      const report = await housekeeping.purgeRepositories({ statements: 20 });
+      const report = await housekeeping.purgeRepositories({ statements: 24 });
       ({ isFinished } = report);
       tags.push(report.tags);
       expect(report.tags).toBeLessThanOrEqual(1000);
