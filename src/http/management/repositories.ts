@@ -256,15 +256,15 @@ function addLists(app: OpenAPIHono<AppEnv>): void {
       throw new ManagementError('invalid_request', `namespace: '${namespace}' is no name of one`);
     }
     const creatorId = await requireCreator(c, name);
-    const { registry, operations } = c.var.scope;
-    if ((await registry.lookupRepository(name.namespace, name.repository)) !== null) {
-      const message = `repository: '${formatRepositoryName(name)}' is there already`;
-      throw new ManagementError('invalid_request', message);
-    }
-    const made = await operations.ensureRepository(name, { visibility, creatorId });
+    const made = await c.var.scope.operations.ensureRepository(name, { visibility, creatorId });
     if (made === null) {
       throw new ManagementError('not_found', `namespace '${namespace}' not found`);
     }
+    if (!made.isNew) {
+      const message = `repository: '${formatRepositoryName(name)}' is there already`;
+      throw new ManagementError('invalid_request', message);
+    }
+    recordAudit(c, { kind: 'create_repo', repository: made });
     return c.json({ namespace: made.namespaceName, name: made.name, kind }, 201);
   });
 }

@@ -107,6 +107,12 @@ describe('a repository by HTTP', () => {
     const shown = await sendManaged('GET', '/repository/acme/web/app', as(creator));
     expect(shown.json).toMatchObject({ is_public: true, can_admin: true, tags: {} });
     expect(await post(json)).toMatch(/^repository: .*already/);
+    const both = await Promise.all(
+      [1, 2].map(() =>
+        sendManaged('POST', '/repository', { json: { ...json, repository: 'raced' } }),
+      ),
+    );
+    expect(both.map(({ status }) => status).toSorted()).toEqual([201, 400]);
     expect(await post({ ...json, repository: 'Web' })).toMatch(/^repository/);
     expect(await post({ ...json, repository: 'x'.repeat(255) })).toMatch(/^repository/);
     expect(await post({ ...json, namespace: 'a/b', repository: 'c' })).toMatch(/^namespace/);
