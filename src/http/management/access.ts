@@ -34,6 +34,18 @@ export async function requireRepositoryRole(
   text: string,
   role: RepositoryRole,
 ): Promise<RepositoryRef> {
+  return (await openRepository(c, text, role)).repository;
+}
+
+/** The same, and whether the caller has other roles there too. */
+export async function openRepository(
+  c: Context<AppEnv>,
+  text: string,
+  role: RepositoryRole,
+): Promise<{
+  readonly repository: RepositoryRef;
+  readonly has: (role: RepositoryRole) => boolean;
+}> {
   const name = requireRepositoryName(text);
   const { registry } = c.var.scope;
   const [access, repository] = await Promise.all([
@@ -46,7 +58,7 @@ export async function requireRepositoryRole(
   if (repository === null) {
     throw new ManagementError('not_found', `repository '${text}' not found`);
   }
-  return repository;
+  return { repository, has: (other) => may(access, other) };
 }
 
 /** The names, in their order, that the caller may read; the administrator all. */
@@ -58,17 +70,8 @@ export async function whichMayRead(
     namespace: found.namespaceName,
     repository: found.name,
   }));
-  const accesses = await accessToEach(c, names);
+  const { accesses } = await judgeEach(c, names);
   return repositories.filter((_, index) => may(accesses[index] ?? NO_ACCESS, 'read'));
-}
-
-/** Whether the caller has a role in a repository. */
-export async function rolesIn(
-  c: Context<AppEnv>,
-  { namespaceName: namespace, name: repository }: RepositoryRef,
-): Promise<(role: RepositoryRole) => boolean> {
-  const access = await accessTo(c, { namespace, repository });
-  return (role) => may(access, role);
 }
 
 /**
@@ -79,24 +82,20 @@ export async function requireCreator(
   c: Context<AppEnv>,
   name: RepositoryName,
 ): Promise<number | null> {
-  const { actor } = c.var;
-  const access = await accessTo(c, name);
+  const { account, accesses } = await judgeEach(c, [name]);
+  const [access = NO_ACCESS] = accesses;
   if (access === 'everything') {
     return null;
   }
-  if (actor.kind !== 'claimant' || !access.mayCreate || access.purpose === 'pull') {
+  if (account === null || !access.mayCreate || access.purpose === 'pull') {
     throw refused(c);
-  }
-  const { account } = await judgeCaller(c, actor, [name]);
-  if (account === null) {
-    throw notKnown();
   }
   return account.id;
 }
 
 /**
- * The same for a change of tags or labels, which a repository takes in its normal state alone.
- * Refuses with `read_only` too.
+ * As {@link requireRepositoryRole}, for a change of tags or labels, which a repository takes in its
+ * normal state alone. Refuses with `read_only` too.
  */
 export async function requireWritableRepository(
   c: Context<AppEnv>,
@@ -185,19 +184,26 @@ function may(access: Access | 'everything', role: RepositoryRole): boolean {
 
 /** What the caller may do with one repository. */
 async function accessTo(c: Context<AppEnv>, name: RepositoryName): Promise<Access | 'everything'> {
-  const [access = NO_ACCESS] = await accessToEach(c, [name]);
+  const [access = NO_ACCESS] = (await judgeEach(c, [name])).accesses;
   return access;
 }
 
-/** What the caller may do; a bearer token of the distribution API counts for nothing here. */
-async function accessToEach(
+/**
+ * Who the caller is and what they may do; a bearer token of the distribution API counts for nothing
+ * here.
+ */
+async function judgeEach(
   c: Context<AppEnv>,
   names: readonly RepositoryName[],
-): Promise<readonly (Access | 'everything')[]> {
+): Promise<{
+  /** Null: the administrator, or nobody in particular. */
+  readonly account: Account | null;
+  readonly accesses: readonly (Access | 'everything')[];
+}> {
   const { actor } = c.var;
   switch (actor.kind) {
     case 'administrator':
-      return names.map(() => 'everything');
+      return { account: null, accesses: names.map(() => 'everything') };
     case 'bearer':
     case 'refused':
       throw notKnown();
@@ -207,9 +213,12 @@ async function accessToEach(
       if (actor.kind === 'claimant' && account === null) {
         throw notKnown();
       }
-      return repositories.map(({ access, isNamespaceDisabled }) =>
-        isNamespaceDisabled ? NO_ACCESS : access,
-      );
+      return {
+        account,
+        accesses: repositories.map(({ access, isNamespaceDisabled }) =>
+          isNamespaceDisabled ? NO_ACCESS : access,
+        ),
+      };
     }
   }
 }

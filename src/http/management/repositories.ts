@@ -10,10 +10,10 @@ import { REPOSITORY_STATES } from '../../model/references.ts';
 import { recordAudit } from '../audit-log.ts';
 import type { AppEnv } from '../scope.ts';
 import {
+  openRepository,
   requireCreator,
   requireRepositoryName,
   requireRepositoryRole,
-  rolesIn,
   whichMayRead,
 } from './access.ts';
 import { ManagementError } from './errors.ts';
@@ -187,10 +187,9 @@ export function repositoryRoutes(): OpenAPIHono<AppEnv> {
   });
   app.openapi(describeRepository, async (c) => {
     const { repository: name } = c.req.valid('param');
-    const repository = await requireRepositoryRole(c, name, 'read');
+    const { repository, has } = await openRepository(c, name, 'read');
     const { registry, operations } = c.var.scope;
-    const [may, namespace, tags] = await Promise.all([
-      rolesIn(c, repository),
+    const [namespace, tags] = await Promise.all([
       operations.getNamespace(repository.namespaceName),
       c.req.valid('query').includeTags === 'false'
         ? null
@@ -202,7 +201,7 @@ export function repositoryRoutes(): OpenAPIHono<AppEnv> {
     if (namespace === null) {
       throw new ManagementError('not_found', `repository '${name}' not found`);
     }
-    const rights = { canWrite: may('write'), canAdmin: may('admin') };
+    const rights = { canWrite: has('write'), canAdmin: has('admin') };
     const more = { namespace, ...rights, tags: tags && tags.items };
     return c.json(toRepositoryView(repository, more), 200);
   });
