@@ -1,7 +1,6 @@
 import type { Context, MiddlewareHandler } from 'hono';
 
-import { parseAccountName } from '../model/accounts.ts';
-import { ADMINISTRATOR_NAME } from '../model/accounts.ts';
+import { ADMINISTRATOR_NAME, parseAccountName } from '../model/accounts.ts';
 import type { AuditKind, AuditMetadata, Performer } from '../model/audit-log.ts';
 import { type NamespaceName, parseNamespaceName } from '../model/names.ts';
 import type { RepositoryRef } from '../model/references.ts';

@@ -1,4 +1,9 @@
-import { ADMINISTRATOR_NAME, type AccountName, parseAccountName } from '../../model/accounts.ts';
+import {
+  ADMINISTRATOR_NAME,
+  type AccountName,
+  parseAccountName,
+  isRobotName,
+} from '../../model/accounts.ts';
 import type { Performer } from '../../model/audit-log.ts';
 import { MS_PER_SECOND } from '../../model/time.ts';
 import type { LoginAttempt, LoginBrakes } from '../../registry/accounts/login-brakes.ts';
@@ -88,7 +93,7 @@ export function performerOf(subject: Subject | null): Performer | null {
 
 /** Somebody with an account, as the audit log names them. */
 export function performerOfAccount(name: AccountName): Performer {
-  return { kind: name.includes('+') ? 'robot' : 'user', name };
+  return { kind: isRobotName(name) ? 'robot' : 'user', name };
 }
 
 function isUsername(text: string): boolean {

@@ -168,6 +168,12 @@ export function requireAdministrator(c: Context<AppEnv>): void {
   }
 }
 
+/** The name of a namespace that the caller is about to make, as only the administrator may. */
+export function requireNewNamespace(c: Context<AppEnv>, text: string): NamespaceName {
+  requireAdministrator(c);
+  return requireNamespaceName(text);
+}
+
 /** No repository is called so: what is asked about is the namespace. */
 const NO_REPOSITORY = '' as RepositoryPath;
 
@@ -247,7 +253,7 @@ export function requireRepositoryName(text: string): RepositoryName {
 function requireNamespaceName(text: string): NamespaceName {
   const namespace = parseNamespaceName(text);
   if (namespace === null) {
-    throw new ManagementError('invalid_request', `organization: '${text}' is no name of one`);
+    throw new ManagementError('invalid_request', `'${text}' is not the name of a namespace`);
   }
   return namespace;
 }

@@ -4,8 +4,14 @@ import type { NamespaceInfo } from '../../model/access.ts';
 import { HELD_BY_PULL_DAYS_MAX, TIME_MACHINE_WINDOWS_SEC } from '../../model/limits.ts';
 import { type CountryCode, parseCountryCode, type RegionRules } from '../../model/regions.ts';
 import type { NamespaceChange } from '../../registry/namespaces.ts';
+import { recordAudit } from '../audit-log.ts';
 import type { AppEnv } from '../scope.ts';
-import { requireAdministrator, requireNamespace, requireNamespaceAdmin } from './access.ts';
+import {
+  requireAdministrator,
+  requireNamespace,
+  requireNamespaceAdmin,
+  requireNewNamespace,
+} from './access.ts';
 import { ManagementError } from './errors.ts';
 import { createManagementRouter } from './router.ts';
 import {
@@ -28,6 +34,19 @@ const organizationView = z
     held_by_pull_days: z.int().min(0),
   })
   .openapi('Organization');
+
+const createOrganization = createRoute({
+  method: 'post',
+  path: '/organization',
+  operationId: 'createOrganization',
+  tags: TAGS,
+  summary: 'Makes an organization, which has no members yet',
+  request: { body: takes(z.strictObject({ name: z.string() }).openapi('NewOrganization')) },
+  responses: {
+    201: answers(z.strictObject({ name: z.string() }), 'It is made.'),
+    ...refusals(...ACCESS_REFUSALS),
+  },
+});
 
 const readOrganization = createRoute({
   method: 'get',
@@ -108,6 +127,12 @@ const replaceRegions = createRoute({
 /** What organizations, and persons, decide about all their repositories. */
 export function organizationRoutes(): OpenAPIHono<AppEnv> {
   const app = createManagementRouter();
+  app.openapi(createOrganization, async (c) => {
+    const name = requireNewNamespace(c, c.req.valid('json').name);
+    await c.var.scope.operations.createOrganization(name);
+    recordAudit(c, { kind: 'org_create', namespace: name });
+    return c.json({ name }, 201);
+  });
   app.openapi(readOrganization, async (c) =>
     c.json(toView(await requireNamespace(c, c.req.valid('param').organization)), 200),
   );

@@ -1,14 +1,12 @@
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
-import type { Context } from 'hono';
 
 import type { CredentialInfo } from '../../model/accounts.ts';
-import { type NamespaceName, parseNamespaceName } from '../../model/names.ts';
 import { formatRfc2822 } from '../../model/rfc2822.ts';
 import { parseRfc3339 } from '../../model/rfc3339.ts';
 import type { EpochMs } from '../../model/time.ts';
 import { recordAudit } from '../audit-log.ts';
 import type { AppEnv } from '../scope.ts';
-import { requireAdministrator, requirePerson } from './access.ts';
+import { requireNewNamespace, requirePerson } from './access.ts';
 import { ManagementError } from './errors.ts';
 import { createManagementRouter } from './router.ts';
 import { ACCESS_REFUSALS, answers, done, refusals, rfc2822, rfc3339, takes } from './schemas.ts';
@@ -43,19 +41,6 @@ const createUser = createRoute({
       z.strictObject({ username: z.string(), token: newTokenView }),
       'The person, and their token.',
     ),
-    ...refusals(...ACCESS_REFUSALS),
-  },
-});
-
-const createOrganization = createRoute({
-  method: 'post',
-  path: '/organization',
-  operationId: 'createOrganization',
-  tags: ['Organizations'],
-  summary: 'Makes an organization, which has no members yet',
-  request: { body: takes(z.strictObject({ name: z.string() }).openapi('NewOrganization')) },
-  responses: {
-    201: answers(z.strictObject({ name: z.string() }), 'It is made.'),
     ...refusals(...ACCESS_REFUSALS),
   },
 });
@@ -101,21 +86,15 @@ const revokeToken = createRoute({
   responses: { 204: done('It is gone.'), ...refusals(...ACCESS_REFUSALS) },
 });
 
-/** People, the organizations that they share, and what they log in with. */
+/** People, and what they log in with. */
 export function peopleRoutes(): OpenAPIHono<AppEnv> {
   const app = createManagementRouter();
   app.openapi(createUser, async (c) => {
-    const name = requireName(c, c.req.valid('json').username);
+    const name = requireNewNamespace(c, c.req.valid('json').username);
     const { user, credential, secret } = await c.var.scope.operations.createUser(name);
     recordAudit(c, { kind: 'user_create', namespace: name, metadata: { username: name } });
     const token = { ...toTokenView(credential), token_code: secret };
     return c.json({ username: user.name, token }, 201);
-  });
-  app.openapi(createOrganization, async (c) => {
-    const name = requireName(c, c.req.valid('json').name);
-    await c.var.scope.operations.createOrganization(name);
-    recordAudit(c, { kind: 'org_create', namespace: name });
-    return c.json({ name }, 201);
   });
   app.openapi(listTokens, async (c) => {
     const person = await requirePerson(c);
@@ -146,16 +125,6 @@ export function peopleRoutes(): OpenAPIHono<AppEnv> {
     return c.body(null, 204);
   });
   return app;
-}
-
-/** The name of a namespace that the administrator is about to make. */
-function requireName(c: Context<AppEnv>, text: string): NamespaceName {
-  requireAdministrator(c);
-  const name = parseNamespaceName(text);
-  if (name === null) {
-    throw new ManagementError('invalid_request', `'${text}' is not the name of a namespace`);
-  }
-  return name;
 }
 
 function parseExpiration(text: string | null): EpochMs | null {
