@@ -3,9 +3,10 @@ import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
 import type { StoredPolicy } from '../../registry/tags/policies.ts';
 import type { AppEnv } from '../scope.ts';
 import { ManagementError } from './errors.ts';
+import { describePolicies, type PolicyKind } from './policy-endpoints.ts';
 import { POLICY_OWNERS, policyParam, type PolicyOwner, requireScope } from './policy-owners.ts';
 import { createManagementRouter } from './router.ts';
-import { ACCESS_REFUSALS, answers, done, refusals, takes } from './schemas.ts';
+import { ACCESS_REFUSALS, answers, refusals, takes } from './schemas.ts';
 
 const TAGS = ['Immutability policies'];
 
@@ -36,68 +37,22 @@ function toPolicyView({
   return { uuid, tagPattern, tagPatternMatches };
 }
 
-/** The endpoints of the policies of one kind of owner. */
-function describe(owner: PolicyOwner) {
-  const { at, name, params } = POLICY_OWNERS[owner];
-  const one = params.extend(policyParam.shape);
-  const REFUSALS = refusals(...ACCESS_REFUSALS, 'too_many_requests');
-  return {
-    list: createRoute({
-      method: 'get',
-      path: at('/immutabilitypolicy'),
-      operationId: `listImmutabilityPoliciesOf${name}`,
-      tags: TAGS,
-      summary: `The patterns of tag names that are locked by this ${owner}`,
-      request: { params },
-      responses: {
-        200: answers(z.strictObject({ policies: z.array(policyView) }), 'Oldest first.'),
-        ...REFUSALS,
-      },
-    }),
-    create: createRoute({
-      method: 'post',
-      path: at('/immutabilitypolicy'),
-      operationId: `createImmutabilityPolicyOf${name}`,
-      tags: TAGS,
-      summary: 'Locks tags by name: those that are there, and all that come',
-      request: { params, body: takes(content) },
-      responses: {
-        201: answers(z.strictObject({ uuid: z.uuid(), next_page: nextPage }), 'It is in force.'),
-        ...REFUSALS,
-      },
-    }),
-    read: createRoute({
-      method: 'get',
-      path: at('/immutabilitypolicy/{policy}'),
-      operationId: `readImmutabilityPolicyOf${name}`,
-      tags: TAGS,
-      summary: 'One policy',
-      request: { params: one },
-      responses: { 200: answers(policyView, 'The policy.'), ...REFUSALS },
-    }),
-    update: createRoute({
-      method: 'put',
-      path: at('/immutabilitypolicy/{policy}'),
-      operationId: `updateImmutabilityPolicyOf${name}`,
-      tags: TAGS,
-      summary: 'Gives a policy another content; what it locked stays locked',
-      request: { params: one, body: takes(content) },
-      responses: { 204: done('It is in force.'), ...REFUSALS },
-    }),
-    remove: createRoute({
-      method: 'delete',
-      path: at('/immutabilitypolicy/{policy}'),
-      operationId: `deleteImmutabilityPolicyOf${name}`,
-      tags: TAGS,
-      summary: 'Removes a policy; what it locked stays locked',
-      request: { params: one },
-      responses: {
-        200: answers(z.strictObject({ uuid: z.uuid() }), 'It is gone.'),
-        ...REFUSALS,
-      },
-    }),
-  };
-}
+const KIND = {
+  path: 'immutabilitypolicy',
+  noun: 'Immutability',
+  tags: TAGS,
+  view: policyView,
+  content,
+  made: z.strictObject({ uuid: z.uuid(), next_page: nextPage }),
+  refusals: ['too_many_requests'],
+  says: {
+    list: 'The patterns of tag names that are locked here',
+    create: 'Locks tags by name: those that are there, and all that come',
+    update: 'Gives a policy another content; what it locked stays locked',
+    remove: 'Removes a policy; what it locked stays locked',
+    inForce: 'It is in force.',
+  },
+} as const satisfies PolicyKind<unknown, unknown, unknown>;
 
 /** The endpoint that goes on where the making of a policy had to stop. */
 function describeSweep(owner: PolicyOwner) {
@@ -131,7 +86,7 @@ export function immutabilityPolicyRoutes(): OpenAPIHono<AppEnv> {
 }
 
 function addRoutes(app: OpenAPIHono<AppEnv>, owner: PolicyOwner): void {
-  const routes = describe(owner);
+  const routes = describePolicies(KIND, owner);
   app.openapi(routes.list, async (c) => {
     const scope = await requireScope(c, owner);
     const policies = await c.var.scope.operations.listImmutabilityPolicies(scope);

@@ -3,7 +3,8 @@ import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
 import type { AppEnv } from '../scope.ts';
 import { requireRepositoryRole } from './access.ts';
 import { ManagementError } from './errors.ts';
-import { POLICY_OWNERS, policyParam, type PolicyOwner, requireScope } from './policy-owners.ts';
+import { describePolicies, type PolicyKind } from './policy-endpoints.ts';
+import { type PolicyOwner, requireScope } from './policy-owners.ts';
 import {
   retentionContent,
   retentionPlanView,
@@ -13,75 +14,25 @@ import {
   toRetentionView,
 } from './retention-views.ts';
 import { createManagementRouter } from './router.ts';
-import {
-  ACCESS_REFUSALS,
-  answers,
-  done,
-  ofRepository,
-  refusals,
-  repositoryParams,
-  takes,
-} from './schemas.ts';
+import { ACCESS_REFUSALS, answers, ofRepository, refusals, repositoryParams } from './schemas.ts';
 
 const TAGS = ['Retention policies'];
 
-/** The endpoints of the policies of one kind of owner. */
-function describe(owner: PolicyOwner) {
-  const { at, name, params } = POLICY_OWNERS[owner];
-  const one = params.extend(policyParam.shape);
-  const REFUSALS = refusals(...ACCESS_REFUSALS);
-  const uuid = z.strictObject({ uuid: z.uuid() });
-  return {
-    list: createRoute({
-      method: 'get',
-      path: at('/autoprunepolicy'),
-      operationId: `listRetentionPoliciesOf${name}`,
-      tags: TAGS,
-      summary: `By which rules tags end in this ${owner}`,
-      request: { params },
-      responses: {
-        200: answers(z.strictObject({ policies: z.array(retentionView) }), 'Oldest first.'),
-        ...REFUSALS,
-      },
-    }),
-    create: createRoute({
-      method: 'post',
-      path: at('/autoprunepolicy'),
-      operationId: `createRetentionPolicyOf${name}`,
-      tags: TAGS,
-      summary: 'Ends tags because newer ones came, or because they are old, from now on',
-      request: { params, body: takes(retentionContent) },
-      responses: { 201: answers(uuid, 'Cron applies it soon.'), ...REFUSALS },
-    }),
-    read: createRoute({
-      method: 'get',
-      path: at('/autoprunepolicy/{policy}'),
-      operationId: `readRetentionPolicyOf${name}`,
-      tags: TAGS,
-      summary: 'One policy',
-      request: { params: one },
-      responses: { 200: answers(retentionView, 'The policy.'), ...REFUSALS },
-    }),
-    update: createRoute({
-      method: 'put',
-      path: at('/autoprunepolicy/{policy}'),
-      operationId: `updateRetentionPolicyOf${name}`,
-      tags: TAGS,
-      summary: 'Gives a policy another content',
-      request: { params: one, body: takes(retentionContent) },
-      responses: { 204: done('Cron applies it soon.'), ...REFUSALS },
-    }),
-    remove: createRoute({
-      method: 'delete',
-      path: at('/autoprunepolicy/{policy}'),
-      operationId: `deleteRetentionPolicyOf${name}`,
-      tags: TAGS,
-      summary: 'Removes a policy, which ends no tag from now on',
-      request: { params: one },
-      responses: { 200: answers(uuid, 'It is gone.'), ...REFUSALS },
-    }),
-  };
-}
+const KIND = {
+  path: 'autoprunepolicy',
+  noun: 'Retention',
+  tags: TAGS,
+  view: retentionView,
+  content: retentionContent,
+  made: z.strictObject({ uuid: z.uuid() }),
+  says: {
+    list: 'By which rules tags end here',
+    create: 'Ends tags because newer ones came, or because they are old, from now on',
+    update: 'Gives a policy another content',
+    remove: 'Removes a policy, which ends no tag from now on',
+    inForce: 'Cron applies it soon.',
+  },
+} as const satisfies PolicyKind<unknown, unknown, unknown>;
 
 const planRetention = createRoute({
   method: 'get',
@@ -106,7 +57,7 @@ export function retentionPolicyRoutes(): OpenAPIHono<AppEnv> {
 }
 
 function addRoutes(app: OpenAPIHono<AppEnv>, owner: PolicyOwner): void {
-  const routes = describe(owner);
+  const routes = describePolicies(KIND, owner);
   app.openapi(routes.list, async (c) => {
     const scope = await requireScope(c, owner);
     const policies = await c.var.scope.operations.listRetentionPolicies(scope);
