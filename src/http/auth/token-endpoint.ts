@@ -46,8 +46,8 @@ const ALLOWED_METHODS = 'GET, HEAD';
  * Refuses with 401 `UNAUTHORIZED` bad credentials, and none where no scope is asked for (a login
  * probe); with 400 `NAME_INVALID` or `UNSUPPORTED` a bad scope; with 405 `DENIED` whoever asks for a
  * repository of a disabled namespace, whether the repository exists or not; with 429
- * `TOOMANYREQUESTS` who fails too often; with 405 `UNSUPPORTED` any other method: containerd and buildkit try OAuth's form of `POST` first, and fall back to `GET`
- * then.
+ * `TOOMANYREQUESTS` who fails too often; with 405 `UNSUPPORTED` any other method: containerd and
+ * buildkit try OAuth's form of `POST` first, and fall back to `GET` then.
  */
 export function tokenEndpoint(deps: AuthDeps): Hono<TokenEnv> {
   const app = new Hono<TokenEnv>({ strict: false });
