@@ -9,19 +9,14 @@ import {
 import type { Account } from '../../model/accounts.ts';
 import type { Manifest } from '../../model/datatypes.ts';
 import type { Digest } from '../../model/digest.ts';
-import {
-  type NamespaceName,
-  parseNamespaceName,
-  parseRepositoryName,
-  type RepositoryName,
-  type RepositoryPath,
-} from '../../model/names.ts';
+import { type NamespaceName, type RepositoryName, type RepositoryPath } from '../../model/names.ts';
 import { REPOSITORY_STATES, type RepositoryRef } from '../../model/references.ts';
 import { judgeCaller } from '../auth/access.ts';
 import { actionsOf } from '../auth/rights.ts';
 import type { Action } from '../auth/scopes.ts';
 import type { AppEnv, RequestScope } from '../scope.ts';
 import { ManagementError } from './errors.ts';
+import { requireNamespaceName, requireRepositoryName } from './parse.ts';
 
 /**
  * The repository, if the caller has this role in it. One that is not there is no secret for the
@@ -130,7 +125,7 @@ export async function requireNamespaceAdmin(
   c: Context<AppEnv>,
   text: string,
 ): Promise<NamespaceName> {
-  const namespace = requireNamespaceName(text);
+  const namespace = requireNamespaceName(text, 'organization');
   const access = await accessTo(c, { namespace, repository: NO_REPOSITORY });
   if (access !== 'everything' && !(access.isNamespaceAdmin && access.purpose === 'pull_push')) {
     throw refused(c);
@@ -169,9 +164,13 @@ export function requireAdministrator(c: Context<AppEnv>): void {
 }
 
 /** The name of a namespace that the caller is about to make, as only the administrator may. */
-export function requireNewNamespace(c: Context<AppEnv>, text: string): NamespaceName {
+export function requireNewNamespace(
+  c: Context<AppEnv>,
+  text: string,
+  field: string,
+): NamespaceName {
   requireAdministrator(c);
-  return requireNamespaceName(text);
+  return requireNamespaceName(text, field);
 }
 
 /** No repository is called so: what is asked about is the namespace. */
@@ -240,20 +239,4 @@ function notKnown(): ManagementError {
   return new ManagementError('invalid_token', 'authentication required', {
     'WWW-Authenticate': 'Basic realm="berth"',
   });
-}
-
-export function requireRepositoryName(text: string): RepositoryName {
-  const name = text.includes('/') ? parseRepositoryName(text) : null;
-  if (name === null) {
-    throw new ManagementError('invalid_request', `repository: '${text}' is not <namespace>/<name>`);
-  }
-  return name;
-}
-
-function requireNamespaceName(text: string): NamespaceName {
-  const namespace = parseNamespaceName(text);
-  if (namespace === null) {
-    throw new ManagementError('invalid_request', `'${text}' is not the name of a namespace`);
-  }
-  return namespace;
 }

@@ -128,7 +128,7 @@ const replaceRegions = createRoute({
 export function organizationRoutes(): OpenAPIHono<AppEnv> {
   const app = createManagementRouter();
   app.openapi(createOrganization, async (c) => {
-    const name = requireNewNamespace(c, c.req.valid('json').name);
+    const name = requireNewNamespace(c, c.req.valid('json').name, 'name');
     await c.var.scope.operations.createOrganization(name);
     recordAudit(c, { kind: 'org_create', namespace: name });
     return c.json({ name }, 201);

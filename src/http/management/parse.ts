@@ -1,5 +1,12 @@
 import { type Digest, parseDigest } from '../../model/digest.ts';
-import { parseTagName, type TagName } from '../../model/names.ts';
+import {
+  type NamespaceName,
+  parseNamespaceName,
+  parseRepositoryName,
+  parseTagName,
+  type RepositoryName,
+  type TagName,
+} from '../../model/names.ts';
 import { ManagementError } from './errors.ts';
 
 /** Texts of a request as what they name; the refusal of one that names nothing has the field. */
@@ -18,4 +25,20 @@ export function requireTagName(text: string, field = 'tag'): TagName {
     throw new ManagementError('invalid_request', `${field}: '${text}' is no name of a tag`);
   }
   return tagName;
+}
+
+export function requireNamespaceName(text: string, field = 'namespace'): NamespaceName {
+  const namespace = parseNamespaceName(text);
+  if (namespace === null) {
+    throw new ManagementError('invalid_request', `${field}: '${text}' is no name of a namespace`);
+  }
+  return namespace;
+}
+
+export function requireRepositoryName(text: string): RepositoryName {
+  const name = text.includes('/') ? parseRepositoryName(text) : null;
+  if (name === null) {
+    throw new ManagementError('invalid_request', `repository: '${text}' is not <namespace>/<name>`);
+  }
+  return name;
 }

@@ -90,7 +90,7 @@ const revokeToken = createRoute({
 export function peopleRoutes(): OpenAPIHono<AppEnv> {
   const app = createManagementRouter();
   app.openapi(createUser, async (c) => {
-    const name = requireNewNamespace(c, c.req.valid('json').username);
+    const name = requireNewNamespace(c, c.req.valid('json').username, 'username');
     const { user, credential, secret } = await c.var.scope.operations.createUser(name);
     recordAudit(c, { kind: 'user_create', namespace: name, metadata: { username: name } });
     const token = { ...toTokenView(credential), token_code: secret };

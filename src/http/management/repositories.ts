@@ -1,22 +1,13 @@
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
 
 import { REPOSITORIES_PER_PAGE, TAGS_OF_REPOSITORY_MAX } from '../../model/limits.ts';
-import {
-  formatRepositoryName,
-  parseNamespaceName,
-  parseRepositoryName,
-} from '../../model/names.ts';
+import { formatRepositoryName, parseRepositoryName } from '../../model/names.ts';
 import { REPOSITORY_STATES } from '../../model/references.ts';
 import { recordAudit } from '../audit-log.ts';
 import type { AppEnv } from '../scope.ts';
-import {
-  openRepository,
-  requireCreator,
-  requireRepositoryName,
-  requireRepositoryRole,
-  whichMayRead,
-} from './access.ts';
+import { openRepository, requireCreator, requireRepositoryRole, whichMayRead } from './access.ts';
 import { ManagementError } from './errors.ts';
+import { requireNamespaceName, requireRepositoryName } from './parse.ts';
 import {
   listedRepositoryView,
   repositoryView,
@@ -219,8 +210,8 @@ export function repositoryRoutes(): OpenAPIHono<AppEnv> {
 function addLists(app: OpenAPIHono<AppEnv>): void {
   app.openapi(listRepositories, async (c) => {
     const { namespace, public: isPublic, next_page: from = '' } = c.req.valid('query');
-    if (namespace !== undefined && parseNamespaceName(namespace) === null) {
-      throw new ManagementError('invalid_request', `namespace: '${namespace}' is no name of one`);
+    if (namespace !== undefined) {
+      requireNamespaceName(namespace);
     }
     const last = from === '' ? null : parseRepositoryName(from);
     if (
@@ -250,10 +241,7 @@ function addLists(app: OpenAPIHono<AppEnv>): void {
   });
   app.openapi(createRepository, async (c) => {
     const { namespace, repository, visibility, repo_kind: kind } = c.req.valid('json');
-    const name = requireRepositoryName(`${namespace}/${repository}`);
-    if (name.namespace !== namespace) {
-      throw new ManagementError('invalid_request', `namespace: '${namespace}' is no name of one`);
-    }
+    const name = requireRepositoryName(`${requireNamespaceName(namespace)}/${repository}`);
     const creatorId = await requireCreator(c, name);
     const made = await c.var.scope.operations.ensureRepository(name, { visibility, creatorId });
     if (made === null) {

@@ -112,14 +112,14 @@ describe('a repository by HTTP', () => {
         sendManaged('POST', '/repository', { json: { ...json, repository: 'raced' } }),
       ),
     );
-    expect(both.map(({ status }) => status).toSorted()).toEqual([201, 400]);
+    expect(both.map(({ status }) => status).toSorted((a, b) => a - b)).toEqual([201, 400]);
     expect(await post({ ...json, repository: 'Web' })).toMatch(/^repository/);
     expect(await post({ ...json, repository: 'x'.repeat(255) })).toMatch(/^repository/);
     expect(await post({ ...json, namespace: 'a/b', repository: 'c' })).toMatch(/^namespace/);
     expect(await post({ ...json, visibility: 'secret' })).toMatch(/^visibility/);
     expect(await post({ ...json, repo_kind: 'application' })).toMatch(/^repo_kind/);
     expect(await post({ ...json, colour: 'red' })).toMatch(/colour/);
-    expect(namesOf(await listed('namespace=acme'))).toEqual(['acme/web/app']);
+    expect(namesOf(await listed('namespace=acme'))).toEqual(['acme/raced', 'acme/web/app']);
   });
 
   it('is shown, takes no pushes for a while, and is deleted', async ({ expect }) => {
