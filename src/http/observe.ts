@@ -5,8 +5,9 @@ import type { Usage } from '../model/usage.ts';
 import { type AppEnv, BOOKMARK_HEADER } from './scope.ts';
 
 /**
- * Middleware that adds to every answer but a refusal what it cost (`Server-Timing`) and where the database stood
- * (`Berth-Bookmark`), and logs one line for it. What a streamed body costs later is not in it.
+ * Middleware that adds to every answer where the database stood (`Berth-Bookmark`), and to all but
+ * refusals what they cost (`Server-Timing`), and logs one line for each. What a streamed body costs
+ * later is not in it.
  */
 export function observe(): MiddlewareHandler<AppEnv> {
   return async function observeRequest(c, next) {
