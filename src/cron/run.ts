@@ -11,9 +11,9 @@ export interface JobScope {
 
 /**
  * Runs the jobs of a cron expression one after another, each under a lease of its name, and logs a
- * line for each with its figures, as an error if one of them is an alarm. A job that fails hinders no other. Throws for an expression that
- * the schedule does not know, and after the last job if any failed, so that the platform counts the
- * tick as failed.
+ * line for each with its figures, as an error if one of them is an alarm. A job that fails hinders no
+ * other. Throws for an expression that the schedule does not know, and after the last job if any
+ * failed, so that the platform counts the tick as failed.
  */
 export async function runSchedule(cron: string, openScope: () => JobScope): Promise<void> {
   const jobs = SCHEDULE.get(cron);
