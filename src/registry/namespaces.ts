@@ -35,7 +35,7 @@ export function createNamespaceReads({ database }: RegistryDeps): NamespaceReads
 
 /** What is changed of a namespace; what is left out stays. */
 export type NamespaceChange = Partial<
-  Pick<NamespaceInfo, 'windowSec' | 'heldByPullDays' | 'isEnabled'>
+  Pick<NamespaceInfo, 'windowSec' | 'heldByPullDays' | 'isEnabled' | 'memberRole'>
 >;
 
 /** Changes what namespaces decide. */
@@ -47,14 +47,15 @@ export interface NamespaceSettings {
    * number of days, those that a location answers by itself a minute later. A namespace that is not
    * enabled is closed to everybody: nothing of it is served or collected, and its robots and its
    * person do not log in; a token that was issued before is good to its end, some minutes at most.
-   * Errors: HeldByPullDaysOutOfRange.
+   * What all members may do is for organizations. Errors: HeldByPullDaysOutOfRange,
+   * NotAnOrganization.
    */
   changeNamespace(namespaceName: string, change: NamespaceChange): Promise<NamespaceInfo | null>;
 }
 
 export function createNamespaceSettings({ database, settings }: RegistryDeps): NamespaceSettings {
   return {
-    async changeNamespace(name, { windowSec, heldByPullDays: days, isEnabled }) {
+    async changeNamespace(name, { windowSec, heldByPullDays: days, isEnabled, memberRole }) {
       if (windowSec !== undefined && !(Number.isSafeInteger(windowSec) && windowSec >= 0)) {
         throw new RangeError(`a window has no ${windowSec} seconds`);
       }
@@ -62,6 +63,12 @@ export function createNamespaceSettings({ database, settings }: RegistryDeps): N
         throw new RegistryError('HeldByPullDaysOutOfRange', { days });
       }
       const named = { namespace: name };
+      if (memberRole !== undefined) {
+        const found = await database.primary.first(namespaceStatement(named));
+        if (found?.kind === 'user') {
+          throw new RegistryError('NotAnOrganization', { name });
+        }
+      }
       // What is sent twice, as an answer was lost, is the same.
       return sendAgain(async () => {
         const batch = new Batch();
@@ -71,6 +78,7 @@ export function createNamespaceSettings({ database, settings }: RegistryDeps): N
             windowSec: windowSec ?? null,
             heldByPullDays: days ?? null,
             enabled: isEnabled === undefined ? null : Number(isEnabled),
+            memberRole: memberRole ?? null,
           }),
         );
         if (windowSec !== undefined) {

@@ -52,10 +52,15 @@ export interface RepositoryProvisioning {
    * The repository of this name, made if there is none. The administrator, whose `creatorId` is
    * null, makes its namespace with it. An account becomes the admin of what it makes, where it is
    * not that already; null if it may make none there, or there is no such namespace.
+   * Errors: FieldInvalid (a description over 25,000 characters).
    */
   ensureRepository(
     name: RepositoryName,
-    options?: { readonly visibility?: 'public' | 'private'; readonly creatorId?: number | null },
+    options?: {
+      readonly visibility?: 'public' | 'private';
+      readonly description?: string;
+      readonly creatorId?: number | null;
+    },
   ): Promise<EnsuredRepository | null>;
 }
 
@@ -64,15 +69,20 @@ export function createRepositoryProvisioning({
   settings,
 }: RegistryDeps): RepositoryProvisioning {
   return {
-    async ensureRepository(name, { visibility = 'private', creatorId = null } = {}) {
+    async ensureRepository(
+      name,
+      { visibility = 'private', description = '', creatorId = null } = {},
+    ) {
+      requireText('description', description, { max: REPOSITORY_DESCRIPTION_LENGTH_MAX });
+      const content = { ...name, visibility, description };
       const batch = new Batch();
       let made;
       if (creatorId === null) {
         const { removedTagExpirationSec } = settings;
         batch.add(insertNamespaceStatement({ namespace: name.namespace, removedTagExpirationSec }));
-        made = batch.add(insertRepositoryStatement({ ...name, visibility }));
+        made = batch.add(insertRepositoryStatement(content));
       } else {
-        made = batch.add(insertRepositoryByAccountStatement({ ...name, visibility, creatorId }));
+        made = batch.add(insertRepositoryByAccountStatement({ ...content, creatorId }));
         batch.add(insertRightOfCreatorStatement({ ...name, creatorId }));
       }
       const found = batch.add(repositoryByNameStatement({ ...name }));

@@ -1,10 +1,18 @@
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
+import type { Context } from 'hono';
 
-import type { StoredPolicy } from '../../registry/tags/policies.ts';
+import type { StoredPolicy, SweptPolicy } from '../../registry/tags/policies.ts';
+import { recordAudit } from '../audit-log.ts';
 import type { AppEnv } from '../scope.ts';
 import { ManagementError } from './errors.ts';
 import { describePolicies, type PolicyKind } from './policy-endpoints.ts';
-import { POLICY_OWNERS, policyParam, type PolicyOwner, requireScope } from './policy-owners.ts';
+import {
+  type OwnerOfPolicies,
+  POLICY_OWNERS,
+  policyParam,
+  type PolicyOwner,
+  requireOwner,
+} from './policy-owners.ts';
 import { createManagementRouter } from './router.ts';
 import { ACCESS_REFUSALS, answers, refusals, takes } from './schemas.ts';
 
@@ -88,22 +96,23 @@ export function immutabilityPolicyRoutes(): OpenAPIHono<AppEnv> {
 function addRoutes(app: OpenAPIHono<AppEnv>, owner: PolicyOwner): void {
   const routes = describePolicies(KIND, owner);
   app.openapi(routes.list, async (c) => {
-    const scope = await requireScope(c, owner);
+    const { scope } = await requireOwner(c, owner);
     const policies = await c.var.scope.operations.listImmutabilityPolicies(scope);
     return c.json({ policies: policies.map(toPolicyView) }, 200);
   });
   app.openapi(routes.create, async (c) => {
-    const scope = await requireScope(c, owner);
+    const { scope, place } = await requireOwner(c, owner);
     const { operations } = c.var.scope;
     const made = await operations.createImmutabilityPolicy(scope, c.req.valid('json'));
     if (made === null) {
       throw new ManagementError('not_found', `${owner} not found`);
     }
+    recordPolicy(c, 'create_immutability_policy', { ...made, place });
     return c.json({ uuid: made.policy.uuid, ...nextPageOf(made) }, 201);
   });
   app.openapi(routes.read, async (c) => {
     const { policy: uuid } = c.req.valid('param');
-    const scope = await requireScope(c, owner);
+    const { scope } = await requireOwner(c, owner);
     const policy = await c.var.scope.operations.getImmutabilityPolicy(scope, uuid);
     if (policy === null) {
       throw new ManagementError('not_found', `policy ${uuid} not found`);
@@ -111,24 +120,49 @@ function addRoutes(app: OpenAPIHono<AppEnv>, owner: PolicyOwner): void {
     return c.json(toPolicyView(policy), 200);
   });
   app.openapi(routes.update, async (c) => {
-    const scope = await requireScope(c, owner);
+    const { scope, place } = await requireOwner(c, owner);
     const { policy: uuid } = c.req.valid('param');
-    await c.var.scope.operations.updateImmutabilityPolicy(scope, uuid, c.req.valid('json'));
+    const { operations } = c.var.scope;
+    const updated = await operations.updateImmutabilityPolicy(scope, uuid, c.req.valid('json'));
+    recordPolicy(c, 'update_immutability_policy', { ...updated, place });
     return c.body(null, 204);
   });
   app.openapi(routes.remove, async (c) => {
-    const scope = await requireScope(c, owner);
-    const { operations } = c.var.scope;
-    const { uuid } = await operations.deleteImmutabilityPolicy(scope, c.req.valid('param').policy);
-    return c.json({ uuid }, 200);
+    const { scope, place } = await requireOwner(c, owner);
+    const { policy: uuid } = c.req.valid('param');
+    const policy = await c.var.scope.operations.deleteImmutabilityPolicy(scope, uuid);
+    recordPolicy(c, 'delete_immutability_policy', { policy, lockedTags: 0, place });
+    return c.json({ uuid: policy.uuid }, 200);
   });
   app.openapi(describeSweep(owner), async (c) => {
-    const scope = await requireScope(c, owner);
+    const { scope, place } = await requireOwner(c, owner);
     const { policy: uuid } = c.req.valid('param');
     const cursor = c.req.valid('json').next_page ?? null;
     const swept = await c.var.scope.operations.sweepImmutabilityPolicy(scope, uuid, cursor);
+    recordSweep(c, { ...swept, place });
     return c.json({ locked: swept.lockedTags, ...nextPageOf(swept) }, 200);
   });
+}
+
+type OfPolicy = Omit<SweptPolicy, 'cursor'> & Pick<OwnerOfPolicies, 'place'>;
+
+/** Has it written down what became of a policy, and of the tags that were there before it. */
+function recordPolicy(
+  c: Context<AppEnv>,
+  kind: `${'create' | 'update' | 'delete'}_immutability_policy`,
+  swept: OfPolicy,
+): void {
+  const { uuid, tagPattern, tagPatternMatches } = swept.policy;
+  const metadata = { uuid, tag_pattern: tagPattern, tag_pattern_matches: tagPatternMatches };
+  recordAudit(c, { kind, ...swept.place, metadata });
+  recordSweep(c, swept);
+}
+
+function recordSweep(c: Context<AppEnv>, { policy, lockedTags, place }: OfPolicy): void {
+  if (lockedTags > 0) {
+    const metadata = { uuid: policy.uuid, tag_pattern: policy.tagPattern, locked: lockedTags };
+    recordAudit(c, { kind: 'tags_made_immutable_by_policy', ...place, metadata });
+  }
 }
 
 function nextPageOf({ cursor }: { readonly cursor: string | null }): { next_page?: string } {

@@ -3,6 +3,7 @@ import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
 import { LABEL_MEDIA_TYPES, reservedPrefixOf } from '../../image/labels.ts';
 import { encodeUtf8 } from '../../model/bytes.ts';
 import { LABEL_VALUE_BYTES_MAX } from '../../model/limits.ts';
+import { recordAudit } from '../audit-log.ts';
 import type { AppEnv } from '../scope.ts';
 import { requireManifest, requireRepositoryRole, requireWritableRepository } from './access.ts';
 import { ManagementError } from './errors.ts';
@@ -124,6 +125,8 @@ export function labelRoutes(): OpenAPIHono<AppEnv> {
     if (label === null) {
       throw new ManagementError('not_found', `manifest ${digest} not found`);
     }
+    const metadata = { manifest_digest: digest, key, value, media_type: label.mediaType };
+    recordAudit(c, { kind: 'manifest_label_add', repository, metadata });
     const { pathname } = new URL(c.req.url);
     c.header('Location', `${pathname.replace(/\/$/, '')}/${label.uuid}`);
     return c.json({ label: toLabelView(label) }, 201);
@@ -141,7 +144,12 @@ export function labelRoutes(): OpenAPIHono<AppEnv> {
     const digest = requireDigest(text);
     const repository = await requireWritableRepository(c, name);
     const manifest = await requireManifest(c, { repository, digest });
-    found(await c.var.scope.registry.deleteManifestLabel(manifest, uuid), uuid);
+    const { key, value } = found(
+      await c.var.scope.registry.deleteManifestLabel(manifest, uuid),
+      uuid,
+    );
+    const metadata = { manifest_digest: digest, key, value };
+    recordAudit(c, { kind: 'manifest_label_delete', repository, metadata });
     return c.body(null, 204);
   });
   return app;

@@ -90,9 +90,10 @@ export function memberRoutes(): OpenAPIHono<AppEnv> {
     const { role } = c.req.valid('json');
     const organization = await requireNamespaceAdmin(c, text);
     const name = requireAccountName(account);
-    const member = await c.var.scope.operations.setMember(organization, name, role);
+    const { operations } = c.var.scope;
+    const { member, roleBefore } = await operations.setMember(organization, name, role);
     recordAudit(c, {
-      kind: 'org_add_member',
+      kind: roleBefore === null ? 'org_add_member' : 'org_change_member',
       namespace: organization,
       metadata: { member: name, role },
     });

@@ -1,6 +1,8 @@
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
+import type { Context } from 'hono';
 
-import type { NamespaceInfo } from '../../model/access.ts';
+import { DEFAULT_ROLES, type NamespaceInfo } from '../../model/access.ts';
+import type { AuditMetadata } from '../../model/audit-log.ts';
 import { HELD_BY_PULL_DAYS_MAX, TIME_MACHINE_WINDOWS_SEC } from '../../model/limits.ts';
 import { type CountryCode, parseCountryCode, type RegionRules } from '../../model/regions.ts';
 import type { NamespaceChange } from '../../registry/namespaces.ts';
@@ -17,6 +19,7 @@ import { createManagementRouter } from './router.ts';
 import {
   ACCESS_REFUSALS,
   answers,
+  done,
   ofOrganization,
   organizationParams,
   refusals,
@@ -32,6 +35,9 @@ const organizationView = z
     enabled: z.boolean(),
     tag_expiration_s: z.int().min(0).openapi({ description: "The time machine's window." }),
     held_by_pull_days: z.int().min(0),
+    member_role: z.enum(DEFAULT_ROLES).openapi({
+      description: 'What all its members may do in its repositories.',
+    }),
   })
   .openapi('Organization');
 
@@ -58,6 +64,30 @@ const readOrganization = createRoute({
   responses: { 200: answers(organizationView, 'As it is.'), ...refusals(...ACCESS_REFUSALS) },
 });
 
+const organizationChange = z
+  .strictObject({
+    tag_expiration_s: z
+      .int()
+      .optional()
+      .openapi({
+        description: `One of ${TIME_MACHINE_WINDOWS_SEC.join(', ')}, or the registry's own.`,
+      }),
+    held_by_pull_days: z.int().min(0).max(HELD_BY_PULL_DAYS_MAX).optional().openapi({
+      description: 'For how many days what is pulled by digest is kept; 0: not for that.',
+    }),
+    member_role: z.enum(DEFAULT_ROLES).optional().openapi({
+      description: 'What all members may do in its repositories; not for a person.',
+    }),
+    enabled: z.boolean().optional().openapi({
+      description: 'For the administrator. False closes it to everybody.',
+    }),
+  })
+  .refine((change) => Object.values(change).some((value) => value !== undefined), {
+    message: 'expected tag_expiration_s, held_by_pull_days, member_role or enabled',
+  })
+  .openapi('OrganizationChange');
+type OrganizationChange = z.infer<typeof organizationChange>;
+
 const changeOrganization = createRoute({
   method: 'put',
   path: ofOrganization(''),
@@ -66,29 +96,20 @@ const changeOrganization = createRoute({
   summary: 'Changes any of it; a shorter window puts what ended before it beyond recovery',
   request: {
     params: organizationParams,
-    body: takes(
-      z
-        .strictObject({
-          tag_expiration_s: z
-            .int()
-            .optional()
-            .openapi({
-              description: `One of ${TIME_MACHINE_WINDOWS_SEC.join(', ')}, or the registry's own.`,
-            }),
-          held_by_pull_days: z.int().min(0).max(HELD_BY_PULL_DAYS_MAX).optional().openapi({
-            description: 'For how many days what is pulled by digest is kept; 0: not for that.',
-          }),
-          enabled: z.boolean().optional().openapi({
-            description: 'For the administrator. False closes it to everybody.',
-          }),
-        })
-        .refine((change) => Object.values(change).some((value) => value !== undefined), {
-          message: 'expected tag_expiration_s, held_by_pull_days or enabled',
-        })
-        .openapi('OrganizationChange'),
-    ),
+    body: takes(organizationChange),
   },
   responses: { 200: answers(organizationView, 'As it is now.'), ...refusals(...ACCESS_REFUSALS) },
+});
+
+const deleteOrganization = createRoute({
+  method: 'delete',
+  path: ofOrganization(''),
+  operationId: 'deleteOrganization',
+  tags: TAGS,
+  summary: 'Deletes an organization for good, with all its repositories and robots',
+  description: 'A person is deleted so too, by the administrator alone. The name is free at once.',
+  request: { params: organizationParams },
+  responses: { 204: done('It is gone.'), ...refusals(...ACCESS_REFUSALS) },
 });
 
 const rules = z
@@ -137,26 +158,32 @@ export function organizationRoutes(): OpenAPIHono<AppEnv> {
     c.json(toView(await requireNamespace(c, c.req.valid('param').organization)), 200),
   );
   app.openapi(changeOrganization, async (c) => {
-    const { organization } = c.req.valid('param');
-    const body = c.req.valid('json');
-    const { operations, settings } = c.var.scope;
-    const { tag_expiration_s: windowSec, held_by_pull_days: heldByPullDays, enabled } = body;
-    const windows = [...TIME_MACHINE_WINDOWS_SEC, settings.removedTagExpirationSec];
-    if (windowSec !== undefined && !windows.includes(windowSec)) {
-      const message = `tag_expiration_s: is one of ${windows.join(', ')}`;
-      throw new ManagementError('invalid_request', message);
-    }
-    const name = await requireNamespaceAdmin(c, organization);
-    if (enabled !== undefined) {
+    const content = c.req.valid('json');
+    const change = toChange(content, c.var.scope.settings);
+    const name = await requireNamespaceAdmin(c, c.req.valid('param').organization);
+    if (change.isEnabled !== undefined) {
       requireAdministrator(c);
     }
-    const change: NamespaceChange = {
-      ...(windowSec === undefined ? {} : { windowSec }),
-      ...(heldByPullDays === undefined ? {} : { heldByPullDays }),
-      ...(enabled === undefined ? {} : { isEnabled: enabled }),
-    };
-    return c.json(toView(found(await operations.changeNamespace(name, change), name)), 200);
+    const now = found(await c.var.scope.operations.changeNamespace(name, change), name);
+    recordChange(c, now, content);
+    return c.json(toView(now), 200);
   });
+  app.openapi(deleteOrganization, async (c) => {
+    const { name, kind } = await requireNamespace(c, c.req.valid('param').organization);
+    if (kind === 'user') {
+      requireAdministrator(c);
+    }
+    if (!(await c.var.scope.operations.markNamespaceForDeletion(name))) {
+      throw new ManagementError('not_found', `namespace '${name}' not found`);
+    }
+    recordAudit(c, { kind: kind === 'user' ? 'user_delete' : 'org_delete', namespace: name });
+    return c.body(null, 204);
+  });
+  addRegions(app);
+  return app;
+}
+
+function addRegions(app: OpenAPIHono<AppEnv>): void {
   app.openapi(readRegions, async (c) => {
     const name = await requireNamespaceAdmin(c, c.req.valid('param').organization);
     const stored = await c.var.scope.operations.readRegionRules(name);
@@ -167,9 +194,52 @@ export function organizationRoutes(): OpenAPIHono<AppEnv> {
     const blocked = texts.map(requireCountry);
     const name = await requireNamespaceAdmin(c, c.req.valid('param').organization);
     const stored = await c.var.scope.operations.replaceRegionRules(name, { mode, blocked });
+    const metadata = { mode, blocked: [...blocked] };
+    recordAudit(c, { kind: 'org_change_regions', namespace: name, metadata });
     return c.json(toRules(found(stored, name)), 200);
   });
-  return app;
+}
+
+/** Refuses with `invalid_request` a window that is none of those there are. */
+function toChange(
+  { tag_expiration_s: windowSec, ...content }: OrganizationChange,
+  { removedTagExpirationSec }: AppEnv['Variables']['scope']['settings'],
+): NamespaceChange {
+  const windows = [...TIME_MACHINE_WINDOWS_SEC, removedTagExpirationSec];
+  if (windowSec !== undefined && !windows.includes(windowSec)) {
+    const message = `tag_expiration_s: is one of ${windows.join(', ')}`;
+    throw new ManagementError('invalid_request', message);
+  }
+  const { held_by_pull_days: heldByPullDays, member_role: memberRole, enabled } = content;
+  return {
+    ...(windowSec === undefined ? {} : { windowSec }),
+    ...(heldByPullDays === undefined ? {} : { heldByPullDays }),
+    ...(memberRole === undefined ? {} : { memberRole }),
+    ...(enabled === undefined ? {} : { isEnabled: enabled }),
+  };
+}
+
+/** The window has a kind of its own, as it decides what is lost. */
+function recordChange(
+  c: Context<AppEnv>,
+  { name: namespace, kind }: NamespaceInfo,
+  { tag_expiration_s: windowSec, ...others }: OrganizationChange,
+): void {
+  if (windowSec !== undefined) {
+    const owner = kind === 'user' ? 'user' : 'org';
+    const metadata = { tag_expiration: windowSec };
+    recordAudit(c, { kind: `${owner}_change_tag_expiration`, namespace, metadata });
+  }
+  const metadata = definedOf(others);
+  if (Object.keys(metadata).length > 0) {
+    recordAudit(c, { kind: 'org_change', namespace, metadata });
+  }
+}
+
+function definedOf(fields: Readonly<Record<string, AuditMetadata[string] | undefined>>) {
+  return Object.fromEntries(
+    Object.entries(fields).flatMap(([name, value]) => (value === undefined ? [] : [[name, value]])),
+  );
 }
 
 function toView(namespace: NamespaceInfo): z.infer<typeof organizationView> {
@@ -179,6 +249,7 @@ function toView(namespace: NamespaceInfo): z.infer<typeof organizationView> {
     enabled: namespace.isEnabled,
     tag_expiration_s: namespace.windowSec,
     held_by_pull_days: namespace.heldByPullDays,
+    member_role: namespace.memberRole,
   };
 }
 

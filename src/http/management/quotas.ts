@@ -1,12 +1,14 @@
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
 import type { Context } from 'hono';
 
+import type { NamespaceName } from '../../model/names.ts';
 import {
   formatByteCount,
   parseByteCount,
   type Quota,
   type QuotaLimits,
 } from '../../model/quota.ts';
+import { recordAudit } from '../audit-log.ts';
 import type { AppEnv } from '../scope.ts';
 import { requireAdministrator, requireNamespace, requireNamespaceAdmin } from './access.ts';
 import { ManagementError } from './errors.ts';
@@ -122,7 +124,7 @@ export function quotaRoutes(): OpenAPIHono<AppEnv> {
     if ((await c.var.scope.operations.readQuota(name)) !== null) {
       throw new ManagementError('conflict', `namespace '${name}' has a quota already`);
     }
-    return c.json(await setQuota(c, name, limits), 201);
+    return c.json(await setQuota(c, name, { limits, kind: 'org_create_quota' }), 201);
   });
   app.openapi(readQuota, async (c) => {
     const name = await requireNamespaceAdmin(c, c.req.valid('param').organization);
@@ -138,19 +140,20 @@ export function quotaRoutes(): OpenAPIHono<AppEnv> {
     if ((await c.var.scope.operations.readQuota(name)) === null) {
       throw noQuota(name);
     }
-    return c.json(await setQuota(c, name, limits), 200);
+    return c.json(await setQuota(c, name, { limits, kind: 'org_change_quota' }), 200);
   });
   app.openapi(removeQuota, async (c) => {
     const name = await requireAdministered(c, c.req.valid('param').organization);
     if (!(await c.var.scope.operations.removeQuota(name))) {
       throw noQuota(name);
     }
+    recordAudit(c, { kind: 'org_delete_quota', namespace: name });
     return c.body(null, 204);
   });
   return app;
 }
 
-async function requireAdministered(c: Context<AppEnv>, text: string): Promise<string> {
+async function requireAdministered(c: Context<AppEnv>, text: string): Promise<NamespaceName> {
   const name = await requireNamespaceAdmin(c, text);
   requireAdministrator(c);
   return name;
@@ -158,13 +161,25 @@ async function requireAdministered(c: Context<AppEnv>, text: string): Promise<st
 
 async function setQuota(
   c: Context<AppEnv>,
-  name: string,
-  limits: QuotaLimits,
+  name: NamespaceName,
+  {
+    limits,
+    kind,
+  }: {
+    readonly limits: QuotaLimits;
+    readonly kind: `org_${'create' | 'change'}_quota`;
+  },
 ): Promise<z.infer<typeof quotaView>> {
   const quota = await c.var.scope.operations.setQuota(name, limits);
   if (quota === null) {
     throw new ManagementError('not_found', `namespace '${name}' not found`);
   }
+  const metadata = {
+    limit_bytes: limits.limitBytes,
+    warning_percent: limits.warningPercent,
+    reject_percent: limits.rejectPercent,
+  };
+  recordAudit(c, { kind, namespace: name, metadata });
   return toQuotaView(quota);
 }
 

@@ -1,6 +1,10 @@
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
 
-import { REPOSITORIES_PER_PAGE, TAGS_OF_REPOSITORY_MAX } from '../../model/limits.ts';
+import {
+  REPOSITORIES_PER_PAGE,
+  REPOSITORY_DESCRIPTION_LENGTH_MAX,
+  TAGS_OF_REPOSITORY_MAX,
+} from '../../model/limits.ts';
 import { formatRepositoryName, parseRepositoryName } from '../../model/names.ts';
 import { REPOSITORY_STATES } from '../../model/references.ts';
 import { recordAudit } from '../audit-log.ts';
@@ -27,6 +31,8 @@ import {
 } from './schemas.ts';
 
 const TAGS = ['Repositories'];
+
+const description = z.string().max(REPOSITORY_DESCRIPTION_LENGTH_MAX);
 
 const listRepositories = createRoute({
   method: 'get',
@@ -72,6 +78,7 @@ const createRepository = createRoute({
           namespace: z.string(),
           repository: z.string(),
           visibility: z.enum(['public', 'private']),
+          description: description.default(''),
           repo_kind: z.literal('image').default('image'),
         })
         .openapi('NewRepository'),
@@ -137,6 +144,22 @@ const describeRepository = createRoute({
   responses: { 200: answers(repositoryView, 'The repository.'), ...refusals(...ACCESS_REFUSALS) },
 });
 
+const changeDescription = createRoute({
+  method: 'put',
+  path: ofRepository(''),
+  operationId: 'changeRepositoryDescription',
+  tags: TAGS,
+  summary: 'Says what a repository is for',
+  request: {
+    params: repositoryParams,
+    body: takes(z.strictObject({ description }).openapi('RepositoryDescription')),
+  },
+  responses: {
+    200: answers(z.strictObject({ success: z.literal(true) }), 'It is said.'),
+    ...refusals(...ACCESS_REFUSALS),
+  },
+});
+
 const deleteRepository = createRoute({
   method: 'delete',
   path: ofRepository(''),
@@ -164,6 +187,8 @@ export function repositoryRoutes(): OpenAPIHono<AppEnv> {
     if (!(await c.var.scope.operations.changeRepositoryState(repository, state))) {
       throw new ManagementError('not_found', `repository '${name}' not found`);
     }
+    const metadata = { state: c.req.valid('json').state };
+    recordAudit(c, { kind: 'change_repo_state', repository, metadata });
     return c.json({ success: true as const }, 200);
   });
   app.openapi(changeVisibility, async (c) => {
@@ -180,8 +205,9 @@ export function repositoryRoutes(): OpenAPIHono<AppEnv> {
     const { repository: name } = c.req.valid('param');
     const { repository, has } = await openRepository(c, name, 'read');
     const { registry, operations } = c.var.scope;
-    const [namespace, tags] = await Promise.all([
+    const [namespace, text, tags] = await Promise.all([
       operations.getNamespace(repository.namespaceName),
+      operations.getRepositoryDescription(repository),
       c.req.valid('query').includeTags === 'false'
         ? null
         : registry.listRepositoryTagHistory(repository, {
@@ -189,12 +215,22 @@ export function repositoryRoutes(): OpenAPIHono<AppEnv> {
             size: TAGS_OF_REPOSITORY_MAX,
           }),
     ]);
-    if (namespace === null) {
+    if (namespace === null || text === null) {
       throw new ManagementError('not_found', `repository '${name}' not found`);
     }
     const rights = { canWrite: has('write'), canAdmin: has('admin') };
-    const more = { namespace, ...rights, tags: tags && tags.items };
+    const more = { namespace, description: text, ...rights, tags: tags && tags.items };
     return c.json(toRepositoryView(repository, more), 200);
+  });
+  app.openapi(changeDescription, async (c) => {
+    const { repository: name } = c.req.valid('param');
+    const repository = await requireRepositoryRole(c, name, 'write');
+    const { description: text } = c.req.valid('json');
+    if (!(await c.var.scope.operations.changeRepositoryDescription(repository, text))) {
+      throw new ManagementError('not_found', `repository '${name}' not found`);
+    }
+    recordAudit(c, { kind: 'set_repo_description', repository, metadata: { description: text } });
+    return c.json({ success: true as const }, 200);
   });
   app.openapi(deleteRepository, async (c) => {
     const { repository: name } = c.req.valid('param');
@@ -202,6 +238,7 @@ export function repositoryRoutes(): OpenAPIHono<AppEnv> {
     if (!(await c.var.scope.operations.markRepositoryForDeletion(repository))) {
       throw new ManagementError('not_found', `repository '${name}' not found`);
     }
+    recordAudit(c, { kind: 'delete_repo', repository });
     return c.body(null, 204);
   });
   return app;
@@ -240,10 +277,10 @@ function addLists(app: OpenAPIHono<AppEnv>): void {
     return c.json({ repositories: repositories.map(toListedView), ...next }, 200);
   });
   app.openapi(createRepository, async (c) => {
-    const { namespace, repository, visibility, repo_kind: kind } = c.req.valid('json');
+    const { namespace, repository, repo_kind: kind, ...content } = c.req.valid('json');
     const name = requireRepositoryName(`${requireNamespaceName(namespace)}/${repository}`);
     const creatorId = await requireCreator(c, name);
-    const made = await c.var.scope.operations.ensureRepository(name, { visibility, creatorId });
+    const made = await c.var.scope.operations.ensureRepository(name, { ...content, creatorId });
     if (made === null) {
       throw new ManagementError('not_found', `namespace '${namespace}' not found`);
     }

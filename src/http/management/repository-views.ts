@@ -43,6 +43,7 @@ export function toListedView(repository: RepositoryRef): z.infer<typeof listedRe
 export const repositoryView = z
   .strictObject({
     ...common,
+    description: z.string(),
     is_organization: z.boolean(),
     tag_expiration_s: z.int().min(0),
     can_write: z.boolean(),
@@ -67,11 +68,13 @@ export function toRepositoryView(
   repository: RepositoryRef,
   {
     namespace,
+    description,
     canWrite,
     canAdmin,
     tags,
   }: {
     readonly namespace: NamespaceInfo;
+    readonly description: string;
     readonly canWrite: boolean;
     readonly canAdmin: boolean;
     /** Null: they were not asked for. */
@@ -80,6 +83,7 @@ export function toRepositoryView(
 ): z.infer<typeof repositoryView> {
   return {
     ...toListedView(repository),
+    description,
     is_organization: namespace.kind === 'organization',
     tag_expiration_s: namespace.windowSec,
     can_write: canWrite,

@@ -1,10 +1,13 @@
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
+import type { Context } from 'hono';
 
+import type { StoredRetentionPolicy } from '../../registry/tags/retention-policies.ts';
+import { recordAudit } from '../audit-log.ts';
 import type { AppEnv } from '../scope.ts';
 import { requireRepositoryRole } from './access.ts';
 import { ManagementError } from './errors.ts';
 import { describePolicies, type PolicyKind } from './policy-endpoints.ts';
-import { type PolicyOwner, requireScope } from './policy-owners.ts';
+import { type OwnerOfPolicies, type PolicyOwner, requireOwner } from './policy-owners.ts';
 import {
   retentionContent,
   retentionPlanView,
@@ -59,22 +62,23 @@ export function retentionPolicyRoutes(): OpenAPIHono<AppEnv> {
 function addRoutes(app: OpenAPIHono<AppEnv>, owner: PolicyOwner): void {
   const routes = describePolicies(KIND, owner);
   app.openapi(routes.list, async (c) => {
-    const scope = await requireScope(c, owner);
+    const { scope } = await requireOwner(c, owner);
     const policies = await c.var.scope.operations.listRetentionPolicies(scope);
     return c.json({ policies: policies.map(toRetentionView) }, 200);
   });
   app.openapi(routes.create, async (c) => {
     const policy = toRetentionPolicy(c.req.valid('json'));
-    const scope = await requireScope(c, owner);
+    const { scope, place } = await requireOwner(c, owner);
     const made = await c.var.scope.operations.createRetentionPolicy(scope, policy);
     if (made === null) {
       throw new ManagementError('not_found', `${owner} not found`);
     }
+    recordPolicy(c, 'create', { policy: made, place });
     return c.json({ uuid: made.uuid }, 201);
   });
   app.openapi(routes.read, async (c) => {
     const { policy: uuid } = c.req.valid('param');
-    const scope = await requireScope(c, owner);
+    const { scope } = await requireOwner(c, owner);
     const policy = await c.var.scope.operations.getRetentionPolicy(scope, uuid);
     if (policy === null) {
       throw new ManagementError('not_found', `policy ${uuid} not found`);
@@ -83,15 +87,28 @@ function addRoutes(app: OpenAPIHono<AppEnv>, owner: PolicyOwner): void {
   });
   app.openapi(routes.update, async (c) => {
     const policy = toRetentionPolicy(c.req.valid('json'));
-    const scope = await requireScope(c, owner);
+    const { scope, place } = await requireOwner(c, owner);
     const { policy: uuid } = c.req.valid('param');
-    await c.var.scope.operations.updateRetentionPolicy(scope, uuid, policy);
+    const updated = await c.var.scope.operations.updateRetentionPolicy(scope, uuid, policy);
+    recordPolicy(c, 'update', { policy: updated, place });
     return c.body(null, 204);
   });
   app.openapi(routes.remove, async (c) => {
-    const scope = await requireScope(c, owner);
-    const { operations } = c.var.scope;
-    const { uuid } = await operations.deleteRetentionPolicy(scope, c.req.valid('param').policy);
-    return c.json({ uuid }, 200);
+    const { scope, place } = await requireOwner(c, owner);
+    const { policy: uuid } = c.req.valid('param');
+    const policy = await c.var.scope.operations.deleteRetentionPolicy(scope, uuid);
+    recordPolicy(c, 'delete', { policy, place });
+    return c.json({ uuid: policy.uuid }, 200);
   });
+}
+
+function recordPolicy(
+  c: Context<AppEnv>,
+  verb: 'create' | 'update' | 'delete',
+  { policy, place }: Pick<OwnerOfPolicies, 'place'> & { readonly policy: StoredRetentionPolicy },
+): void {
+  const { uuid, method, value, tagPattern } = toRetentionView(policy);
+  const owner = place.repository === undefined ? 'namespace' : 'repository';
+  const metadata = { uuid, method, value, tag_pattern: tagPattern };
+  recordAudit(c, { kind: `${verb}_${owner}_autoprune_policy`, ...place, metadata });
 }

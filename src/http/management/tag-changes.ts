@@ -5,6 +5,7 @@ import type { Tag } from '../../model/datatypes.ts';
 import type { TagName } from '../../model/names.ts';
 import type { ManifestInfo, RepositoryRef } from '../../model/references.ts';
 import { MS_PER_SECOND } from '../../model/time.ts';
+import { recordAudit } from '../audit-log.ts';
 import type { AppEnv } from '../scope.ts';
 import { requireRepositoryRole, requireWritableRepository } from './access.ts';
 import { ManagementError } from './errors.ts';
@@ -110,14 +111,31 @@ async function apply(
     const endsAt = expiration === null ? null : new Date(expiration * MS_PER_SECOND);
     const { ok } = await registry.changeRepositoryTagExpiration(tag, endsAt);
     requireUnchanged(ok, tagName);
+    const before =
+      tag.lifetimeEndMs === null ? null : Math.floor(tag.lifetimeEndMs / MS_PER_SECOND);
+    const metadata = { tag: tagName, expiration_date: expiration, old_expiration_date: before };
+    recordAudit(c, { kind: 'change_tag_expiration', repository, metadata });
   }
   // What is not locked is not unlocked: somebody may lock it now, whom only an admin may undo.
   if (tag !== null && immutable !== undefined && immutable !== tag.immutable) {
     const { ok } = await registry.changeTagImmutability(tag, immutable);
     requireUnchanged(ok, tagName);
+    const metadata = { tag: tagName, immutable, previous_immutable: tag.immutable };
+    recordAudit(c, { kind: 'change_tag_immutability', repository, metadata });
   }
   if (manifest !== null) {
     await registry.retargetTag(repository, tagName, manifest);
+    const metadata = { tag: tagName, manifest_digest: manifest.digest };
+    recordAudit(
+      c,
+      tag === null
+        ? { kind: 'create_tag', repository, metadata }
+        : {
+            kind: 'move_tag',
+            repository,
+            metadata: { ...metadata, original_manifest_digest: tag.manifestDigest },
+          },
+    );
   }
 }
 

@@ -5,6 +5,7 @@ import {
   TAG_VIEWS_PER_PAGE_DEFAULT,
   TAG_VIEWS_PER_PAGE_MAX,
 } from '../../model/limits.ts';
+import { recordAudit } from '../audit-log.ts';
 import type { AppEnv } from '../scope.ts';
 import { requireManifest, requireRepositoryRole, requireWritableRepository } from './access.ts';
 import { ManagementError } from './errors.ts';
@@ -187,6 +188,8 @@ function addWrites(app: OpenAPIHono<AppEnv>): void {
     }
     const { namespaceName: namespace, name: path } = repository;
     await operations.forgetManifest({ namespace, repository: path }, deleted.manifestDigest);
+    const metadata = { tag: tagName, manifest_digest: deleted.manifestDigest };
+    recordAudit(c, { kind: 'delete_tag', repository, metadata });
     return c.body(null, 204);
   });
   app.openapi(restoreTag, async (c) => {
@@ -197,6 +200,8 @@ function addWrites(app: OpenAPIHono<AppEnv>): void {
     const found = { repository, digest };
     const manifest = await requireManifest(c, found, { allowDead: true, requireAvailable: true });
     await c.var.scope.registry.retargetTag(repository, tagName, manifest, { isReversion: true });
+    const metadata = { tag: tagName, manifest_digest: digest };
+    recordAudit(c, { kind: 'revert_tag', repository, metadata });
     return c.json({}, 200);
   });
   app.openapi(expireTag, async (c) => {
@@ -218,6 +223,8 @@ function addWrites(app: OpenAPIHono<AppEnv>): void {
     }
     const { namespaceName: namespace, name: path } = repository;
     await operations.forgetManifest({ namespace, repository: path }, digest);
+    const metadata = { tag: tagName, manifest_digest: digest };
+    recordAudit(c, { kind: 'permanently_delete_tag', repository, metadata });
     return c.json('' as const, 200);
   });
 }

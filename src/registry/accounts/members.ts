@@ -23,11 +23,16 @@ export interface Members {
   /** Null: they do not belong to it, or there is no such organization. */
   getMember(organization: NamespaceName, name: AccountName): Promise<Member | null>;
   /**
-   * Takes somebody in, or gives a member another role. Errors: NamespaceNotFound,
-   * NotAnOrganization, AccountNotFound, RobotNotAllowed (another namespace's, or as an admin),
-   * LimitReached.
+   * Takes somebody in, or gives a member another role. `roleBefore` is null for who was no member;
+   * where the answer to a first sending was lost, it is what that made of it.
+   * Errors: NamespaceNotFound, NotAnOrganization, AccountNotFound, RobotNotAllowed (another
+   * namespace's, or as an admin), LimitReached.
    */
-  setMember(organization: NamespaceName, name: AccountName, role: MemberRole): Promise<Member>;
+  setMember(
+    organization: NamespaceName,
+    name: AccountName,
+    role: MemberRole,
+  ): Promise<{ readonly member: Member; readonly roleBefore: MemberRole | null }>;
   /**
    * Ends a membership; false: there was none. A person's rights in the organization's repositories
    * go with it; a robot keeps those that it was given, for it stays the organization's.
@@ -60,14 +65,18 @@ export function createMembers({ database }: RegistryDeps): Members {
     async setMember(organization, name, role) {
       const named = { namespace: organization, accountName: name };
       const max = MEMBERS_PER_ORGANIZATION_MAX;
-      const [, [found]] = await sendAgain(() =>
-        primary.batch([setMemberStatement({ ...named, role, max }), memberStatement(named)]),
+      const [[before], , [found]] = await sendAgain(() =>
+        primary.batch([
+          memberStatement(named),
+          setMemberStatement({ ...named, role, max }),
+          memberStatement(named),
+        ]),
       );
       const member = found === undefined ? null : toMember(found, name);
       if (found === undefined || member?.role !== role) {
         throw refusal(found, { organization, name, role });
       }
-      return member;
+      return { member, roleBefore: before?.role ?? null };
     },
 
     async removeMember(organization, name) {

@@ -1,4 +1,4 @@
-import type { DefaultRole, NamespaceInfo } from '../../model/access.ts';
+import type { NamespaceInfo } from '../../model/access.ts';
 import type { Page } from '../../model/datatypes.ts';
 import { RegistryError } from '../../model/errors.ts';
 import type { NamespaceName } from '../../model/names.ts';
@@ -6,11 +6,9 @@ import {
   createNamespaceStatement,
   namespacesPageStatement,
   namespaceStatement,
-  setMemberRoleStatement,
 } from '../../storage/d1/namespaces.ts';
 import type { RegistryDeps } from '../deps.ts';
 import { retryWrite } from '../retry-write.ts';
-import { sendAgain } from '../send-again.ts';
 import { type PageOptions, readPage } from './pages.ts';
 
 /** Looks namespaces up, and makes organizations. */
@@ -25,11 +23,6 @@ export interface Namespaces {
    * The names that people may not have are free to organizations. Errors: NameTaken.
    */
   createOrganization(name: NamespaceName): Promise<NamespaceInfo>;
-  /**
-   * Sets what all members of an organization may do in its repositories.
-   * Errors: NamespaceNotFound, NotAnOrganization.
-   */
-  changeMemberRole(name: NamespaceName, memberRole: DefaultRole): Promise<NamespaceInfo>;
 }
 
 export function createNamespaces({ database, settings }: RegistryDeps): Namespaces {
@@ -71,26 +64,5 @@ export function createNamespaces({ database, settings }: RegistryDeps): Namespac
         return now;
       });
     },
-
-    async changeMemberRole(name, memberRole) {
-      const [, found] = await sendAgain(() =>
-        primary.batch([
-          setMemberRoleStatement({ namespace: name, memberRole }),
-          namespaceStatement({ namespace: name }),
-        ]),
-      );
-      const now = requireNamespace(found[0], name);
-      if (now.kind !== 'organization') {
-        throw new RegistryError('NotAnOrganization', { name });
-      }
-      return now;
-    },
   };
-}
-
-function requireNamespace(found: NamespaceInfo | undefined, name: NamespaceName): NamespaceInfo {
-  if (found === undefined) {
-    throw new RegistryError('NamespaceNotFound', { name });
-  }
-  return found;
 }

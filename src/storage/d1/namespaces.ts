@@ -81,34 +81,29 @@ export const namespacesPageStatement = defineStatement<
   toNamespaceInfo,
 );
 
-/** Sets what all members of an organization may do in its repositories. */
-export const setMemberRoleStatement = defineStatement<Named & { memberRole: DefaultRole }>(
-  (p) => sql`
-    UPDATE ${namespace} SET member_role = ${p.memberRole}
-    WHERE name = ${p.namespace} AND kind = 'organization' AND member_role <> ${p.memberRole}
-      AND ${namespaceIsLive(sql`namespace.id`)}`,
-);
-
 /** What a namespace is changed to; null: that stays. */
 export type NamespaceChangeValues = {
   namespace: string;
   windowSec: number | null;
   heldByPullDays: number | null;
   enabled: number | null;
+  memberRole: DefaultRole | null;
 };
 
 const isAnyNew = (p: Parameters<NamespaceChangeValues>) => sql`
     (removed_tag_expiration_s <> ${p.windowSec} OR held_by_pull_days <> ${p.heldByPullDays}
-      OR enabled <> ${p.enabled})`;
+      OR enabled <> ${p.enabled} OR member_role <> ${p.memberRole})`;
 
-/** Writes nothing if all is so already. */
+/** Writes nothing if all is so already, and where a person has no members to give a role to. */
 export const changeNamespaceStatement = defineStatement<NamespaceChangeValues>(
   (p) => sql`
     UPDATE ${namespace} SET
       removed_tag_expiration_s = coalesce(${p.windowSec}, removed_tag_expiration_s),
       held_by_pull_days = coalesce(${p.heldByPullDays}, held_by_pull_days),
-      enabled = coalesce(${p.enabled}, enabled)
-    WHERE name = ${p.namespace} AND ${isAnyNew(p)} AND ${namespaceIsLive(sql`namespace.id`)}`,
+      enabled = coalesce(${p.enabled}, enabled),
+      member_role = coalesce(${p.memberRole}, member_role)
+    WHERE name = ${p.namespace} AND ${isAnyNew(p)}
+      AND (${p.memberRole} IS NULL OR kind = 'organization') AND ${namespaceIsLive(sql`namespace.id`)}`,
 );
 
 const repositoriesOf = (p: Parameters<{ namespace: string }>) => sql`

@@ -36,14 +36,16 @@ export const insertNamespaceStatement = defineStatement<{
     ON CONFLICT DO NOTHING`,
 );
 
+type NewRepository = { visibility: 'public' | 'private'; description: string };
+
 /** Makes the repository in its existing namespace if that has none of this name; no row if not. */
 export const insertRepositoryStatement = defineStatement<
-  RepositoryNameValues & { visibility: 'public' | 'private' },
+  RepositoryNameValues & NewRepository,
   { madeId: number }
 >(
   (p) => sql`
-    INSERT INTO ${repository} (namespace_id, name, visibility)
-    SELECT n.id, ${p.repository}, ${p.visibility} FROM ${namespace} n
+    INSERT INTO ${repository} (namespace_id, name, visibility, description)
+    SELECT n.id, ${p.repository}, ${p.visibility}, ${p.description} FROM ${namespace} n
     WHERE n.name = ${p.namespace} AND NOT EXISTS (
       SELECT 1 FROM ${repository} r WHERE r.namespace_id = n.id AND r.name = ${p.repository})
     ON CONFLICT DO NOTHING RETURNING id AS madeId`,
@@ -63,12 +65,12 @@ const creatableNamespace = (p: Parameters<Creator>): SQL => sql`
 
 /** The same by an account that may. */
 export const insertRepositoryByAccountStatement = defineStatement<
-  Creator & { visibility: 'public' | 'private' },
+  Creator & NewRepository,
   { madeId: number }
 >(
   (p) => sql`
-    INSERT INTO ${repository} (namespace_id, name, visibility)
-    SELECT n.id, ${p.repository}, ${p.visibility} FROM ${creatableNamespace(p)}
+    INSERT INTO ${repository} (namespace_id, name, visibility, description)
+    SELECT n.id, ${p.repository}, ${p.visibility}, ${p.description} FROM ${creatableNamespace(p)}
       AND NOT EXISTS (
         SELECT 1 FROM ${repository} r WHERE r.namespace_id = n.id AND r.name = ${p.repository})
     ON CONFLICT DO NOTHING RETURNING id AS madeId`,

@@ -28,6 +28,7 @@ describe('an organization by HTTP', () => {
       enabled: true,
       tag_expiration_s: 1_209_600,
       held_by_pull_days: 0,
+      member_role: 'none',
     };
     expect((await sendManaged('GET', ACME, as(owner))).json).toEqual(before);
     const json = { tag_expiration_s: 86_400, held_by_pull_days: 30 };

@@ -137,6 +137,7 @@ describe('a repository by HTTP', () => {
       kind: 'image',
       is_public: false,
       state: 'NORMAL',
+      description: '',
       is_organization: true,
       tag_expiration_s: 1_209_600,
       can_write: true,

@@ -24,10 +24,12 @@ describe('a member', () => {
     const { operations, ada } = world;
     const { name, id } = ada.user;
     expect(await operations.getMember(acme, name)).toBeNull();
+    let roleBefore = null;
     for (const role of ['member', 'creator', 'admin'] as const) {
       const member = { accountId: id, name: 'ada', kind: 'user', role };
-      expect(await operations.setMember(acme, name, role)).toEqual(member);
-      expect(await operations.setMember(acme, name, role)).toEqual(member);
+      expect(await operations.setMember(acme, name, role)).toEqual({ member, roleBefore });
+      roleBefore = role;
+      expect(await operations.setMember(acme, name, role)).toEqual({ member, roleBefore });
       expect(await operations.getMember(acme, name)).toEqual(member);
       expect(await operations.listMembers(acme)).toEqual({ items: [member], hasMore: false });
       expect(await logIn(world, ada.secret, 'acme/app')).toEqual({
@@ -63,8 +65,7 @@ describe('a member', () => {
     }
     for (const role of ['member', 'creator'] as const) {
       expect(await operations.setMember(acme, robot.name, role)).toMatchObject({
-        kind: 'robot',
-        role,
+        member: { kind: 'robot', role },
       });
     }
     const promoting = operations.setMember(acme, robot.name, 'admin');
@@ -87,7 +88,8 @@ describe('a member', () => {
       code: 'LimitReached',
     });
     expect(await operations.setMember(acme, ada.user.name, 'admin')).toMatchObject({
-      role: 'admin',
+      member: { role: 'admin' },
+      roleBefore: 'member',
     });
     const page = await operations.listMembers(acme, { limit: 3, cursor: 'acme+r0007' });
     expect(page).toMatchObject({ hasMore: true, cursor: 'acme+r0010' });

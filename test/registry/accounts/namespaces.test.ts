@@ -65,7 +65,7 @@ describe('createOrganization', () => {
     expect(await operations.getNamespace(marked)).toBeNull();
     await expect(operations.createOrganization(marked)).rejects.toThrow('taken');
     expect(await operations.changeNamespace(marked, { isEnabled: true })).toBeNull();
-    await expect(operations.changeMemberRole(marked, 'read')).rejects.toThrow('not found');
+    expect(await operations.changeNamespace(marked, { memberRole: 'read' })).toBeNull();
     await expect(operations.createRobot(marked, 'ci')).rejects.toThrow('not found');
     expect((await operations.listNamespaces()).items.map(({ name }) => name)).toEqual(['ada']);
     expect((await operations.createOrganization(acme)).id).not.toBe(repository.namespaceId);
@@ -92,7 +92,7 @@ describe('createOrganization', () => {
   });
 });
 
-describe('changeMemberRole', () => {
+describe('changeNamespace', () => {
   it('says what all members may, and is refused for who has none', async ({ expect }) => {
     const registry = openTestRegistry();
     const { operations, meter } = registry;
@@ -100,22 +100,25 @@ describe('changeMemberRole', () => {
     await aRepository(registry, repositoryOf('acme/app'));
     await operations.setMember(acme, user.name, 'member');
     for (const memberRole of ['read', 'write', 'admin', 'none'] as const) {
-      expect(await operations.changeMemberRole(acme, memberRole)).toMatchObject({ memberRole });
+      const changed = await operations.changeNamespace(acme, { memberRole });
+      expect(changed).toMatchObject({ memberRole });
       expect((await logIn(registry, secret, 'acme/app')).role).toBe(
         memberRole === 'none' ? null : memberRole,
       );
     }
     await registry.settleDeferred();
     const { d1RowsWritten } = meter.usage;
-    await operations.changeMemberRole(acme, 'none');
+    await operations.changeNamespace(acme, { memberRole: 'none' });
     expect(meter.usage.d1RowsWritten).toBe(d1RowsWritten);
-    await expect(operations.changeMemberRole(namespaceOf('ada'), 'read')).rejects.toMatchObject({
+    const ofPerson = { memberRole: 'read', windowSec: 0 } as const;
+    await expect(operations.changeNamespace('ada', ofPerson)).rejects.toMatchObject({
       code: 'NotAnOrganization',
     });
-    await expect(operations.changeMemberRole(namespaceOf('none'), 'read')).rejects.toMatchObject({
-      code: 'NamespaceNotFound',
+    expect(await operations.changeNamespace('none', ofPerson)).toBeNull();
+    expect(await operations.getNamespace(namespaceOf('ada'))).toMatchObject({
+      memberRole: 'none',
+      windowSec: 1_209_600,
     });
-    expect(await operations.getNamespace(namespaceOf('ada'))).toMatchObject({ memberRole: 'none' });
   });
 });
 

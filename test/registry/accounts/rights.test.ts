@@ -167,7 +167,7 @@ describe('explainAccess', () => {
     expect(await why()).toEqual(['read', 'public: read']);
     await operations.setRepositoryRight(repository, name, 'read');
     await operations.setMember(acme, name, 'member');
-    await operations.changeMemberRole(acme, 'write');
+    await operations.changeNamespace(acme, { memberRole: 'write' });
     expect(await why()).toEqual(['write', 'member-role: write', 'right: read', 'public: read']);
     await operations.setMember(acme, name, 'admin');
     expect(await why()).toEqual([
