@@ -62,8 +62,8 @@ const expireUploads: Job = {
 const forgetOldRecords: Job = {
   name: 'forget-old-records',
   async run(housekeeping) {
-    const { removals, auditRecords } = await housekeeping.forgetOldRecords();
-    return { removals, auditRecords };
+    const { removals, releases, auditRecords } = await housekeeping.forgetOldRecords();
+    return { removals, releases, auditRecords };
   },
 };
 

@@ -24,6 +24,8 @@ export interface Tag {
   readonly lifetimeEndMs: EpochMs | null;
   readonly lifetimeStartTs: EpochSeconds;
   readonly lifetimeEndTs: EpochSeconds | null;
+  /** The release that began it; null: it was tagged alone. */
+  readonly releaseUuid: string | null;
 }
 
 export interface ShallowTag {

@@ -1,5 +1,6 @@
 import { HELD_BY_PULL_DAYS_MAX, LABEL_KEY_LENGTH_MAX } from './limits.ts';
 import { percentOf, type Quota } from './quota.ts';
+import type { ReleaseRefusal } from './releases.ts';
 import { formatRfc3339 } from './rfc3339.ts';
 
 /**
@@ -49,6 +50,22 @@ export interface RegistryErrorDetails {
   DigestMismatch: { readonly expected: string; readonly actual: string | null };
   /** What the tag should point to, or where it should stand, is not there any more. */
   RetargetFailed: { readonly reason: 'manifest-gone' | 'repository-gone' | 'cross-repository' };
+  /** The moves are none that a release can have. */
+  InvalidRelease: { readonly reason: string };
+  /** A release was refused whole for this one of its moves; `index` counts from 0. */
+  ReleaseRefused: {
+    readonly index: number;
+    /** `namespace/name`. */
+    readonly repository: string;
+    readonly tagName: string;
+    readonly reason: ReleaseRefusal;
+    /** What the tag points to; null: there is none. */
+    readonly currentDigest: string | null;
+  };
+  /** No such release of the namespace, or it was forgotten. */
+  ReleaseNotFound: { readonly uuid: string };
+  /** The release was undone already, by that other one. */
+  ReleaseUndone: { readonly uuid: string; readonly undoneBy: string };
   /** Another writer holds the upload, or moved it on since it was read. */
   UploadConflict: { readonly uploadId: string };
   /** A chunk does not start at the next byte; the upload stays usable at `expectedOffset`. */
@@ -151,6 +168,20 @@ const MESSAGES: { [Code in RegistryErrorCode]: (detail: RegistryErrorDetails[Cod
       ? `the content does not have the digest ${expected}`
       : `the content has the digest ${actual}, not ${expected}`,
   RetargetFailed: ({ reason }) => `the tag was not moved: ${reason}`,
+  InvalidRelease: ({ reason }) => `release invalid: ${reason}`,
+  ReleaseRefused: ({ index, repository, tagName, reason, currentDigest }) =>
+    `moves.${index}: ` +
+    {
+      tag_moved:
+        currentDigest === null
+          ? `there is no tag '${tagName}' in '${repository}'`
+          : `tag '${tagName}' of '${repository}' was moved, and points to ${currentDigest}`,
+      tag_immutable: `tag '${tagName}' of '${repository}' is immutable`,
+      manifest_unknown: `'${repository}' has no such manifest for tag '${tagName}'`,
+      repository_gone: `repository '${repository}' is gone`,
+    }[reason],
+  ReleaseNotFound: ({ uuid }) => `release ${uuid} not found`,
+  ReleaseUndone: ({ uuid, undoneBy }) => `release ${uuid} was undone by ${undoneBy}`,
   UploadConflict: ({ uploadId }) => `upload ${uploadId} is held or was changed by another request`,
   UploadRange: ({ uploadId, expectedOffset }) =>
     `the next byte of upload ${uploadId} is byte ${expectedOffset}`,

@@ -226,6 +226,16 @@ export const MANAGEMENT_BODY_BYTES_MAX = MIB;
 /** How many tags one push may set; the specification wants ten at least. */
 export const TAGS_PER_PUSH_MAX = 50;
 
+/** How many tags one release moves: three statements each, and three attempts fit an invocation. */
+export const RELEASE_MOVES_MAX = 50;
+/** A release can be undone for so long: as long as it is remembered what was removed. */
+export const RELEASE_KEPT_MS = 7_776_000_000;
+/** How many of those records one run forgets; each writes its row and two indexes. */
+export const RELEASES_PER_PRUNE_MAX = 500;
+/** A record of 50 moves has some 20 kB. */
+export const RELEASE_PAGE_SIZE_DEFAULT = 20;
+export const RELEASE_PAGE_SIZE_MAX = 100;
+
 /** The length of a policy's pattern, in characters. */
 export const POLICY_PATTERN_LENGTH_MAX = 256;
 /**

@@ -1,21 +1,29 @@
 import {
   AUDIT_RECORDS_PER_PRUNE_MAX,
+  RELEASE_KEPT_MS,
+  RELEASES_PER_PRUNE_MAX,
   REMOVAL_KEPT_MS,
   REMOVALS_PER_PRUNE_MAX,
 } from '../model/limits.ts';
 import { MS_PER_DAY } from '../model/time.ts';
 import { deleteOldAuditRecordsStatement, firstAuditId } from '../storage/d1/audit-log.ts';
+import { deleteOldReleasesStatement } from '../storage/d1/releases.ts';
 import { deleteOldRemovalsStatement } from '../storage/d1/removals.ts';
 import type { RegistryDeps } from './deps.ts';
 
 /** Forgets what was written down long ago. */
 export interface Forgetting {
   /**
-   * Forgets removals that are {@link REMOVAL_KEPT_MS} old and records of the audit log that are as
-   * old as the operator wants, the oldest first; {@link REMOVALS_PER_PRUNE_MAX} and
+   * Forgets removals that are {@link REMOVAL_KEPT_MS} old, releases that are
+   * {@link RELEASE_KEPT_MS} old and records of the audit log that are as old as the operator wants,
+   * the oldest first; {@link REMOVALS_PER_PRUNE_MAX}, {@link RELEASES_PER_PRUNE_MAX} and
    * {@link AUDIT_RECORDS_PER_PRUNE_MAX} at most. One round trip; gives how many there were.
    */
-  forgetOldRecords(): Promise<{ readonly removals: number; readonly auditRecords: number }>;
+  forgetOldRecords(): Promise<{
+    readonly removals: number;
+    readonly releases: number;
+    readonly auditRecords: number;
+  }>;
 }
 
 export function createForgetting({ database, clock, settings }: RegistryDeps): Forgetting {
@@ -23,17 +31,25 @@ export function createForgetting({ database, clock, settings }: RegistryDeps): F
     async forgetOldRecords() {
       const nowMs = clock.nowMs();
       const keptFromMs = nowMs - settings.auditLogDays * MS_PER_DAY;
-      const [removals, auditRecords] = await database.primary.batch([
+      const [removals, releases, auditRecords] = await database.primary.batch([
         deleteOldRemovalsStatement({
           untilMs: nowMs - REMOVAL_KEPT_MS,
           limit: REMOVALS_PER_PRUNE_MAX,
+        }),
+        deleteOldReleasesStatement({
+          untilMs: nowMs - RELEASE_KEPT_MS,
+          limit: RELEASES_PER_PRUNE_MAX,
         }),
         deleteOldAuditRecordsStatement({
           beforeId: firstAuditId(keptFromMs + 1),
           limit: AUDIT_RECORDS_PER_PRUNE_MAX,
         }),
       ]);
-      return { removals: removals.length, auditRecords: auditRecords.length };
+      return {
+        removals: removals.length,
+        releases: releases.length,
+        auditRecords: auditRecords.length,
+      };
     },
   };
 }

@@ -59,6 +59,7 @@ import { createTagHistory } from './tags/history.ts';
 import { createManifestLocks } from './tags/immutability.ts';
 import { createImmutabilityPolicies } from './tags/policies.ts';
 import { createTagReads } from './tags/reads.ts';
+import { createReleases } from './tags/releases.ts';
 import { createRetentionPolicies } from './tags/retention-policies.ts';
 import { createRetentionPlans, createRetentionRuns } from './tags/retention.ts';
 import { createTagSweep } from './tags/sweep.ts';
@@ -117,6 +118,7 @@ export function createRegistryOperations(deps: RegistryDeps) {
     ...createBlobDeletes(deps),
     ...createBlobUploader(deps),
     ...createImmutabilityPolicies(deps),
+    ...createReleases(deps),
     ...createRetentionPolicies(deps),
     ...createRetentionPlans(deps),
     ...createRegionRulesWrites(deps),

@@ -11,6 +11,7 @@ import {
   insertRepositoryByAccountStatement,
   insertRepositoryStatement,
   insertRightOfCreatorStatement,
+  repositoriesByNamesStatement,
   repositoriesStatement,
   repositoryByNameStatement,
   repositoryNamesStatement,
@@ -147,8 +148,10 @@ export function createRepositoryStates({ database }: RegistryDeps): RepositorySt
   };
 }
 
-/** Lists repositories. */
+/** Lists repositories, and looks several up at once. */
 export interface Catalog {
+  /** The repositories of these names in their order, null for each that is not there; one round trip. */
+  lookupRepositories(names: readonly RepositoryName[]): Promise<readonly (RepositoryRef | null)[]>;
   /** Names after `lastName` (empty: from the start) in byte order, at most `limit` (1 or more). */
   listRepositories(lastName: string, limit: number): Promise<Page<RepositoryName>>;
   /** The same as references, of all or of one namespace. */
@@ -170,6 +173,15 @@ function positionOf(lastName: string): { namespacePath: string; afterName: strin
 
 export function createCatalog({ database }: RegistryDeps): Catalog {
   return {
+    async lookupRepositories(names) {
+      const pairs = names.map(({ namespace, repository }) => [namespace, repository]);
+      const rows = await database.primary.all(
+        repositoriesByNamesStatement({ repositories: JSON.stringify(pairs) }),
+      );
+      const found = new Map(rows.map(({ index, repository }) => [index, repository]));
+      return names.map((_name, index) => found.get(index) ?? null);
+    },
+
     async listRepositories(lastName, limit) {
       const asked = { ...positionOf(lastName), limit: limit + 1 };
       const rows = await database.primary.all(repositoryNamesStatement(asked));

@@ -81,7 +81,7 @@ describe('a tick', () => {
       VALUES (1, 'u', 'login_failure', 'anonymous', '{}')`);
     expect(await tick('17 * * * *')).toMatchObject([
       { job: 'expire-uploads', expired: 1 },
-      { job: 'forget-old-records', removals: 1, auditRecords: 1 },
+      { job: 'forget-old-records', removals: 1, releases: 0, auditRecords: 1 },
     ]);
     expect(await select('SELECT * FROM blob_upload')).toEqual([]);
     expect(await select('SELECT * FROM gc_removal')).toEqual([]);

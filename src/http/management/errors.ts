@@ -1,7 +1,7 @@
 import type { Context } from 'hono';
 import type { ContentfulStatusCode } from 'hono/utils/http-status';
 
-import type { AnyRegistryError, RegistryErrorCode } from '../../model/errors.ts';
+import type { AnyRegistryError, RegistryError, RegistryErrorCode } from '../../model/errors.ts';
 import type { AppEnv } from '../scope.ts';
 
 /** What the management API may answer instead of what was asked for: by type, status and meaning. */
@@ -29,6 +29,8 @@ export type ManagementErrorType = keyof typeof MANAGEMENT_ERRORS;
 /** A refusal of the management API. */
 export class ManagementError extends Error {
   readonly type: ManagementErrorType;
+  /** What the body has beside what all refusals have. */
+  readonly fields: Readonly<Record<string, unknown>> = {};
   readonly headers: Readonly<Record<string, string>>;
 
   constructor(
@@ -43,9 +45,20 @@ export class ManagementError extends Error {
   }
 }
 
+/** A release that was refused whole, and for which of its moves. */
+class ReleaseRefused extends ManagementError {
+  override readonly fields: ManagementError['fields'];
+
+  constructor({ message, detail }: RegistryError<'ReleaseRefused'>) {
+    super(TYPES.ReleaseRefused, message);
+    const { index, repository, tagName: tag, reason, currentDigest } = detail;
+    this.fields = { move: { index, repository, tag, reason, current_digest: currentDigest } };
+  }
+}
+
 /** The answer to a refusal, in the form that Quay's clients read. */
 export function answerManagementError(c: Context<AppEnv>, error: ManagementError): Response {
-  const { type, message, headers } = error;
+  const { type, message, headers, fields } = error;
   const { status } = MANAGEMENT_ERRORS[type];
   const body = {
     status,
@@ -54,6 +67,7 @@ export function answerManagementError(c: Context<AppEnv>, error: ManagementError
     detail: message,
     error_type: type,
     error_message: message,
+    ...fields,
   };
   // 520 is none of HTTP's, but what clients of this API know.
   return c.json(body, status as ContentfulStatusCode, headers);
@@ -61,6 +75,9 @@ export function answerManagementError(c: Context<AppEnv>, error: ManagementError
 
 /** The domain's refusal as the management API says it. */
 export function toManagementError(error: AnyRegistryError): ManagementError {
+  if (error.code === 'ReleaseRefused') {
+    return new ReleaseRefused(error);
+  }
   const isBadRequest =
     error.code === 'RetargetFailed' && error.detail.reason === 'cross-repository';
   return new ManagementError(isBadRequest ? 'invalid_request' : TYPES[error.code], error.message);
@@ -85,6 +102,7 @@ const TYPES: Readonly<Record<RegistryErrorCode, ManagementErrorType>> = {
   InvalidMediaType: 'invalid_request',
   InvalidPolicy: 'invalid_request',
   InvalidQuota: 'invalid_request',
+  InvalidRelease: 'invalid_request',
   InvalidTrustRule: 'invalid_request',
   IssuerUnavailable: 'downstream_issue',
   LimitReached: 'exceeds_license',
@@ -100,6 +118,9 @@ const TYPES: Readonly<Record<RegistryErrorCode, ManagementErrorType>> = {
   NotAnOrganization: 'invalid_request',
   PolicyNotFound: 'not_found',
   QuotaExceeded: 'exceeds_license',
+  ReleaseNotFound: 'not_found',
+  ReleaseRefused: 'conflict',
+  ReleaseUndone: 'conflict',
   RepositoryNotFound: 'not_found',
   RepositoryReadOnly: 'read_only',
   RetargetFailed: 'not_found',

@@ -13,6 +13,7 @@ import {
   deleteNamespaceMembersStatement,
   deleteNamespacePoliciesStatement,
   deleteNamespaceQuotaStatement,
+  deleteNamespaceReleasesStatement,
   deleteNamespaceRestrictionsStatement,
   deleteNamespaceSizeStatement,
   deleteNamespaceStatement,
@@ -78,6 +79,7 @@ async function removeNamespace(namespaceId: number, { deps, budget }: Run): Prom
     const removed = [
       batch.add(deleteNamespacePoliciesStatement(some)),
       batch.add(deleteNamespaceRestrictionsStatement(some)),
+      batch.add(deleteNamespaceReleasesStatement(some)),
       batch.add(deleteNamespaceMembersStatement(some)),
       batch.add(deleteRightsOfAccountsStatement(some)),
       batch.add(deleteMembershipsOfAccountsStatement(some)),

@@ -30,6 +30,8 @@ export interface Retarget extends GenerationTraits {
   readonly digest: string;
   readonly nowMs: number;
   readonly reversion: boolean;
+  /** The release that it is a part of, if any. */
+  readonly releaseUuid?: string;
 }
 
 /** What the decision to retarget was read from; the batch asserts that it still holds. */
@@ -66,16 +68,13 @@ export function addRetargetAssertions(
   }
 }
 
-/**
- * Adds the statements that end the generation a name has and begin the next, in this order: the
- * slot is freed before it is taken, and what depends on the old row stands before it is ended.
- */
+/** Adds the statements that move a tag. What depends on the old row stands before it is ended. */
 export function addRetarget(
   batch: Batch,
   retarget: Retarget,
   settings: RegistrySettings,
 ): BatchSlot<{ tagId: number }> {
-  const { repositoryId, tagName, digest, nowMs, lifetimeMs } = retarget;
+  const { repositoryId, tagName, digest, nowMs } = retarget;
   if (settings.cosignCascade && !isSignatureTagName(tagName)) {
     batch.add(
       cascadeOnMoveStatement({
@@ -87,9 +86,17 @@ export function addRetarget(
       }),
     );
   }
+  const inserted = addGeneration(batch, retarget);
+  batch.add(raiseTagsGenerationStatement({ repositoryId }));
+  return inserted;
+}
+
+/** Adds the end of the generation that a name has, then the next: the slot is freed for it. */
+export function addGeneration(batch: Batch, retarget: Retarget): BatchSlot<{ tagId: number }> {
+  const { repositoryId, tagName, digest, nowMs, lifetimeMs } = retarget;
   batch.add(freeSlotStatement({ repositoryId, tagName, nowMs }));
   batch.add(lowerHintOnRetargetStatement({ repositoryId, nowMs, lifetimeMs }));
-  const inserted = batch.add(
+  return batch.add(
     insertTagStatement({
       repositoryId,
       tagName,
@@ -98,10 +105,9 @@ export function addRetarget(
       lifetimeMs,
       reversion: Number(retarget.reversion),
       immutable: Number(retarget.immutable),
+      releaseUuid: retarget.releaseUuid ?? null,
     }),
   );
-  batch.add(raiseTagsGenerationStatement({ repositoryId }));
-  return inserted;
 }
 
 /**

@@ -1,4 +1,4 @@
-import { type SQL, sql } from 'drizzle-orm';
+import { type Placeholder, type SQL, sql } from 'drizzle-orm';
 
 import { EXPIRES_AFTER_LABEL, IMMUTABLE_LABEL } from '../../image/labels.ts';
 import { isAlive, isVisibleBlob, precedingStatementWrote, repositoryIsLive } from './conditions.ts';
@@ -16,7 +16,7 @@ import { type Parameters, defineStatement } from './statement.ts';
  * What a batch states about the world before it writes. If the violation is there the insert fails
  * the CHECK of its code, D1 rolls the whole batch back, and `AssertionFailed` tells which it was.
  */
-const assertNot = (code: AssertionCode, violation: SQL): SQL => sql`
+export const assertNot = (code: AssertionCode, violation: SQL): SQL => sql`
     INSERT INTO ${batchAssert} (code) SELECT ${sql.raw(`'${code}'`)} WHERE ${violation}`;
 
 /** The repository exists and is not marked for deletion. */
@@ -94,9 +94,9 @@ export interface LabelFingerprint {
  * Of the acting labels on the manifest of a digest and on its children, which are its linked ones
  * and, before its links exist, those it names.
  */
-const fingerprint = (
-  p: Parameters<{ repositoryId: number; digest: string; childDigests: string }>,
-): SQL => sql`
+export const labelFingerprint = (p: {
+  readonly [Part in 'repositoryId' | 'digest' | 'childDigests']: Placeholder | SQL;
+}): SQL => sql`
     SELECT count(*) AS labelCount, coalesce(max(l.id), 0) AS labelMaxId
     FROM (
       SELECT m.id AS id FROM ${manifest} m
@@ -117,7 +117,7 @@ const fingerprint = (
 export const labelFingerprintStatement = defineStatement<
   { repositoryId: number; digest: string; childDigests: string },
   LabelFingerprint
->(fingerprint);
+>(labelFingerprint);
 
 /** No acting label came or went since the fingerprint was read. */
 export const assertLabelFingerprintStatement = defineStatement<{
@@ -129,7 +129,7 @@ export const assertLabelFingerprintStatement = defineStatement<{
 }>((p) =>
   assertNot(
     'retry',
-    sql`NOT EXISTS (SELECT 1 FROM (${fingerprint(p)}) found
+    sql`NOT EXISTS (SELECT 1 FROM (${labelFingerprint(p)}) found
       WHERE found.labelCount = ${p.labelCount} AND found.labelMaxId = ${p.labelMaxId})`,
   ),
 );

@@ -87,7 +87,8 @@ export const NO_ACTING_LABELS: ActingLabels = { expiresAfter: null, immutable: n
 const newestLabel = (key: string): SQL => sql`(
       SELECT l.value FROM ${manifestLabel} l INDEXED BY manifest_label_key
       WHERE l.manifest_id = m.id AND l.key = ${sql.raw(`'${key}'`)} ORDER BY l.id DESC LIMIT 1)`;
-const actingLabelColumns = sql`${newestLabel(EXPIRES_AFTER_LABEL)} AS expiresAfter,
+/** Of `manifest m`. */
+export const actingLabelColumns = sql`${newestLabel(EXPIRES_AFTER_LABEL)} AS expiresAfter,
     ${newestLabel(IMMUTABLE_LABEL)} AS immutable`;
 
 /** The acting labels on the manifest of a digest. */

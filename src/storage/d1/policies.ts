@@ -56,6 +56,28 @@ export const immutabilityPoliciesStatement = defineStatement<
   }),
 );
 
+/** A policy, and the repository that it is about; null: all of its namespace. */
+export interface PolicyInScope extends ImmutabilityPolicy {
+  readonly repositoryId: number | null;
+}
+
+/** The policies of repositories, a JSON list of ids, and of the namespace that they are in. */
+export const policiesOfRepositoriesStatement = defineStatement<
+  { repositoryIds: string; namespaceId: number },
+  { repositoryId: number | null; tagPattern: string; tagPatternMatches: number },
+  PolicyInScope
+>(
+  (p) => sql`
+    SELECT policy.repository_id AS repositoryId, policy.tag_pattern AS tagPattern,
+      policy.tag_pattern_matches AS tagPatternMatches
+    FROM json_each(${p.repositoryIds}) named
+      CROSS JOIN ${repositoryImmutabilityPolicy} policy ON policy.repository_id = named.value
+    UNION ALL
+    SELECT NULL, policy.tag_pattern, policy.tag_pattern_matches
+    FROM ${namespaceImmutabilityPolicy} policy WHERE policy.namespace_id = ${p.namespaceId}`,
+  ({ tagPatternMatches, ...row }) => ({ ...row, tagPatternMatches: tagPatternMatches === 1 }),
+);
+
 interface PolicyRow {
   uuid: string;
   tagPattern: string;

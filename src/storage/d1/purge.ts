@@ -18,6 +18,7 @@ import { uploadedBlob } from './schema/blobs.ts';
 import { deletedNamespace, deletedRepository } from './schema/garbage.ts';
 import { manifest, manifestChild } from './schema/manifests.ts';
 import { namespaceQuota, quotaNamespaceSize, quotaRepositorySize } from './schema/quota.ts';
+import { tagRelease } from './schema/releases.ts';
 import {
   namespace,
   namespaceImmutabilityPolicy,
@@ -229,6 +230,11 @@ export const deleteNamespaceRestrictionsStatement = defineStatement<
   { removed: number }
 >((p) => deleteOwnedRows(p, namespaceGeoRestriction));
 
+export const deleteNamespaceReleasesStatement = defineStatement<
+  Namespace & { limit: number },
+  { removed: number }
+>((p) => deleteOwnedRows(p, tagRelease));
+
 type OwnedRows = Namespace & { limit: number };
 
 export const deleteNamespaceMembersStatement = defineStatement<OwnedRows, { removed: number }>(
@@ -296,6 +302,7 @@ const namespaceIsEmpty = (p: Parameters<Namespace>): SQL =>
     namespaceMember,
     account,
     quotaNamespaceSize,
+    tagRelease,
   ]);
 
 /** Forgets that the namespace is to be deleted, once nothing of it is left. */

@@ -24,6 +24,21 @@ export const repositoryByNameStatement = defineStatement<
   toRepositoryRef,
 );
 
+/** The same of each `[namespace, repository]` of a JSON list that is there, with its place in it. */
+export const repositoriesByNamesStatement = defineStatement<
+  { repositories: string },
+  RepositoryRow & { nameIndex: number },
+  { readonly index: number; readonly repository: RepositoryRef }
+>(
+  (p) => sql`
+    SELECT named.key AS nameIndex, ${repositoryColumns}
+    FROM json_each(${p.repositories}) named
+      CROSS JOIN ${namespace} n ON n.name = named.value ->> 0
+      CROSS JOIN ${repository} r ON r.namespace_id = n.id AND r.name = named.value ->> 1
+        AND r.state <> 3`,
+  ({ nameIndex, ...row }) => ({ index: nameIndex, repository: toRepositoryRef(row) }),
+);
+
 /** Makes the namespace if there is none of this name. */
 export const insertNamespaceStatement = defineStatement<{
   namespace: string;

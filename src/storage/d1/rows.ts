@@ -134,7 +134,7 @@ export function withBytes(info: ManifestInfo, bytes: Bytes): Manifest {
 export const tagColumns: SQL = sql.raw(`
   t.id AS tagId, t.repository_id AS tagRepositoryId, t.name AS tagName, t.reversion AS reversion,
   t.immutable AS immutable, t.lifetime_start_ms AS lifetimeStartMs,
-  t.lifetime_end_ms AS lifetimeEndMs`);
+  t.lifetime_end_ms AS lifetimeEndMs, t.release_uuid AS releaseUuid`);
 
 export interface TagRow extends ManifestRow {
   tagId: number;
@@ -144,6 +144,7 @@ export interface TagRow extends ManifestRow {
   immutable: number;
   lifetimeStartMs: number;
   lifetimeEndMs: number | null;
+  releaseUuid: string | null;
 }
 
 export function toTag(row: TagRow): Tag {
@@ -161,6 +162,7 @@ export function toTag(row: TagRow): Tag {
     lifetimeEndMs,
     lifetimeStartTs: toEpochSeconds(lifetimeStartMs),
     lifetimeEndTs: lifetimeEndMs === null ? null : toEpochSeconds(lifetimeEndMs),
+    releaseUuid: row.releaseUuid,
   };
 }
 

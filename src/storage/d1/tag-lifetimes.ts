@@ -1,4 +1,4 @@
-import { type SQL, sql } from 'drizzle-orm';
+import { type Placeholder, type SQL, sql } from 'drizzle-orm';
 
 import {
   isAlive,
@@ -67,14 +67,20 @@ export const freeEndedSlotsStatement = defineStatement<
  * of the name if a clock elsewhere was ahead; its end, if any, is so many ms after its start.
  */
 export const insertTagStatement = defineStatement<
-  Slot & { digest: string; lifetimeMs: number | null; reversion: number; immutable: number },
+  Slot & {
+    digest: string;
+    lifetimeMs: number | null;
+    reversion: number;
+    immutable: number;
+    releaseUuid: string | null;
+  },
   { tagId: number }
 >(
   (p) => sql`
     INSERT INTO ${tag} (repository_id, name, manifest_id, lifetime_start_ms, lifetime_end_ms,
-      is_current, hidden, reversion, immutable)
+      is_current, hidden, reversion, immutable, release_uuid)
     SELECT ${p.repositoryId}, ${p.tagName}, m.id, begin.at, begin.at + ${p.lifetimeMs},
-      1, 0, ${p.reversion}, ${p.immutable}
+      1, 0, ${p.reversion}, ${p.immutable}, ${p.releaseUuid}
     FROM (SELECT max(${p.nowMs}, coalesce((
         SELECT max(t.lifetime_start_ms, coalesce(t.lifetime_end_ms, 0))
         FROM ${tag} t INDEXED BY tag_name_history
@@ -145,7 +151,9 @@ export const endTagsOfManifestStatement = defineStatement<
  * mentions `sibling` so that it is only asked where there is one.
  */
 export const cascade = (
-  p: Parameters<{ repositoryId: number; nowMs: number; enforceImmutability: number }>,
+  p: Parameters<{ nowMs: number; enforceImmutability: number }> & {
+    readonly repositoryId: Placeholder | SQL;
+  },
   { manifests, isLeft }: { manifests: SQL; isLeft: SQL },
 ): SQL => {
   const stem = sql`'sha256-' || substr(m.digest, 8)`;
@@ -237,6 +245,13 @@ export const endChildTagsOnManifestDeleteStatement = defineStatement<ManifestRow
 export const raiseTagsGenerationStatement = defineStatement<{ repositoryId: number }>(
   (p) => sql`
     UPDATE ${repository} SET tags_generation = tags_generation + 1 WHERE id = ${p.repositoryId}`,
+);
+
+/** The same of each repository of a JSON list of ids. */
+export const raiseTagsGenerationsStatement = defineStatement<{ repositoryIds: string }>(
+  (p) => sql`
+    UPDATE ${repository} SET tags_generation = tags_generation + 1
+    WHERE id IN (SELECT named.value FROM json_each(${p.repositoryIds}) named)`,
 );
 
 /** The same, if the statement before this one ended or began a tag. */

@@ -149,7 +149,7 @@ describe('a namespace that is marked for deletion', () => {
     expect(await operations.listMembers(org)).toMatchObject({ items: [{ name: 'stays' }] });
     const before = await countRights();
     // To take it up, one page of marking and one step of removing.
-    const statements = 2 + 7 + 10;
+    const statements = 2 + 7 + 11;
     expect(await housekeeping.purgeNamespaces({ statements })).toMatchObject({ isFinished: false });
     expect(await countRights()).toBe(before - PURGE_ROWS_PER_STEP_MAX);
     expect(await findViolations()).toEqual([]);

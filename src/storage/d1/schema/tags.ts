@@ -1,6 +1,7 @@
 import { integer, primaryKey, sqliteTable, text } from 'drizzle-orm/sqlite-core';
 
-// Mirror of `migrations/0004_tags.sql`, which is the truth; a test compares the two.
+// Mirror of `migrations/0004_tags.sql`, which is the truth, and of the column that 0017 added; a
+// test compares the two.
 
 export const tag = sqliteTable('tag', {
   id: integer('id').primaryKey({ autoIncrement: true }),
@@ -13,6 +14,7 @@ export const tag = sqliteTable('tag', {
   hidden: integer('hidden').notNull().default(0),
   reversion: integer('reversion').notNull().default(0),
   immutable: integer('immutable').notNull().default(0),
+  releaseUuid: text('release_uuid'),
 });
 
 export const tagPullStatistics = sqliteTable(
