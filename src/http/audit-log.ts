@@ -71,8 +71,8 @@ function namespaceOf(username: string | null): { readonly namespace?: NamespaceN
   return namespace === null ? {} : { namespace };
 }
 
-/** Who the request was found to come from. */
-function performerOfRequest({ var: { actor, login } }: Context<AppEnv>): Performer {
+/** Who the request was found to come from; nobody knows before they were judged. */
+export function performerOfRequest({ var: { actor, login } }: Context<AppEnv>): Performer {
   const subject = actor?.kind === 'bearer' ? actor.subject : null;
   return login?.performer ?? performerOf(subject) ?? { kind: 'anonymous', name: null };
 }

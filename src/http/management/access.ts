@@ -9,7 +9,12 @@ import {
 import type { Account } from '../../model/accounts.ts';
 import type { Manifest } from '../../model/datatypes.ts';
 import type { Digest } from '../../model/digest.ts';
-import { type NamespaceName, type RepositoryName, type RepositoryPath } from '../../model/names.ts';
+import {
+  formatRepositoryName,
+  type NamespaceName,
+  type RepositoryName,
+  type RepositoryPath,
+} from '../../model/names.ts';
 import { REPOSITORY_STATES, type RepositoryRef } from '../../model/references.ts';
 import { judgeCaller } from '../auth/access.ts';
 import { actionsOf } from '../auth/rights.ts';
@@ -98,10 +103,63 @@ export async function requireWritableRepository(
   role: RepositoryRole = 'write',
 ): Promise<RepositoryRef> {
   const repository = await requireRepositoryRole(c, text, role);
-  if (repository.state !== REPOSITORY_STATES.normal) {
+  requireNormalState(repository);
+  return repository;
+}
+
+/**
+ * The same of several repositories, in their order: all of them, or a refusal. Two round trips at
+ * once, however many they are.
+ */
+export async function requireWritableRepositories(
+  c: Context<AppEnv>,
+  names: readonly RepositoryName[],
+): Promise<readonly RepositoryRef[]> {
+  const [{ accesses }, found] = await Promise.all([
+    judgeEach(c, names),
+    c.var.scope.operations.lookupRepositories(names),
+  ]);
+  const isRefused = accesses.some(
+    (access, index) => access !== 'everything' && (found[index] === null || !may(access, 'write')),
+  );
+  if (isRefused) {
+    throw refused(c);
+  }
+  return names.map((name, index) => {
+    const repository = found[index] ?? null;
+    if (repository === null) {
+      throw new ManagementError(
+        'not_found',
+        `repository '${formatRepositoryName(name)}' not found`,
+      );
+    }
+    requireNormalState(repository);
+    return repository;
+  });
+}
+
+/**
+ * Whether the caller has this role in each of these repositories, which may be gone: then what counts
+ * is who may make them. Refuses with `invalid_token` who is nobody in particular.
+ */
+export async function hasRoleInEach(
+  c: Context<AppEnv>,
+  names: readonly RepositoryName[],
+  role: RepositoryRole,
+): Promise<boolean> {
+  if (c.var.actor.kind === 'anonymous') {
+    throw notKnown();
+  }
+  const { accesses } = await judgeEach(c, names);
+  return accesses.every((access) => may(access, role));
+}
+
+/** Refuses with `read_only` a change of tags or labels that the repository's state does not take. */
+export function requireNormalState({ namespaceName, name, state }: RepositoryRef): void {
+  if (state !== REPOSITORY_STATES.normal) {
+    const text = `${namespaceName}/${name}`;
     throw new ManagementError('read_only', `repository '${text}' takes no writes in its state`);
   }
-  return repository;
 }
 
 type ManifestReach = Parameters<RequestScope['registry']['lookupManifestByDigest']>[2];

@@ -15,6 +15,7 @@ import { organizationRoutes } from './organizations.ts';
 import { peopleRoutes } from './people.ts';
 import { permissionRoutes } from './permissions.ts';
 import { quotaRoutes } from './quotas.ts';
+import { releaseRoutes } from './releases.ts';
 import { repositoryRoutes } from './repositories.ts';
 import { retentionPolicyRoutes } from './retention-policies.ts';
 import { robotRoutes } from './robots.ts';
@@ -43,6 +44,7 @@ export function managementRoutes(): OpenAPIHono<AppEnv> {
   app.route('/', robotRoutes());
   app.route('/', permissionRoutes());
   app.route('/', quotaRoutes());
+  app.route('/', releaseRoutes());
   app.route('/', garbageRoutes());
   app.route('/', logRoutes());
   // The last: whatever follows a repository's name could be a part of it.

@@ -35,10 +35,10 @@ export function requireNamespaceName(text: string, field = 'namespace'): Namespa
   return namespace;
 }
 
-export function requireRepositoryName(text: string): RepositoryName {
+export function requireRepositoryName(text: string, field = 'repository'): RepositoryName {
   const name = text.includes('/') ? parseRepositoryName(text) : null;
   if (name === null) {
-    throw new ManagementError('invalid_request', `repository: '${text}' is not <namespace>/<name>`);
+    throw new ManagementError('invalid_request', `${field}: '${text}' is not <namespace>/<name>`);
   }
   return name;
 }

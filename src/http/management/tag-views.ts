@@ -22,6 +22,7 @@ export const tagView = z
     last_modified: rfc2822,
     expiration: rfc2822.optional(),
     immutable: z.boolean().optional().openapi({ description: 'There while tags can be locked.' }),
+    release: z.uuid().optional().openapi({ description: 'The release that it is a part of.' }),
     is_sparse: z.boolean().optional().openapi({ description: 'Of a list: not all of it is here.' }),
     child_manifest_count: count.optional(),
     present_child_count: count.optional(),
@@ -31,7 +32,16 @@ export const tagView = z
 
 /** `children`: of a list, which manifests it names and whether they are here; else undefined. */
 export function toTagView(
-  { name, reversion, immutable, lifetimeStartMs, lifetimeEndMs, manifest, ...tag }: Tag,
+  {
+    name,
+    reversion,
+    immutable,
+    lifetimeStartMs,
+    lifetimeEndMs,
+    manifest,
+    releaseUuid,
+    ...tag
+  }: Tag,
   {
     children,
     isLockable,
@@ -49,6 +59,7 @@ export function toTagView(
     last_modified: formatRfc2822(lifetimeStartMs),
     ...(lifetimeEndMs === null ? {} : { expiration: formatRfc2822(lifetimeEndMs) }),
     ...(isLockable ? { immutable } : {}),
+    ...(releaseUuid === null ? {} : { release: releaseUuid }),
     ...(children === undefined
       ? {}
       : {

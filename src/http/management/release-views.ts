@@ -1,0 +1,57 @@
+import { z } from '@hono/zod-openapi';
+
+import type { Release } from '../../registry/tags/releases.ts';
+import { errorView, rfc3339 } from './schemas.ts';
+
+/** What the endpoints of releases answer. */
+
+export const releaseView = z
+  .strictObject({
+    release: z.uuid().openapi({ description: 'What it is undone by.' }),
+    released_at: rfc3339,
+    performer: z.string().openapi({ description: 'Who did it, by the name of then.' }),
+    undoes: z.uuid().optional().openapi({ description: 'The release that it put back.' }),
+    undone_by: z.uuid().optional().openapi({ description: 'The release that put it back.' }),
+    moves: z.array(
+      z.strictObject({
+        repository: z.string(),
+        tag: z.string(),
+        manifest_digest: z.string().nullable().openapi({ description: 'Null: it was ended.' }),
+        previous_digest: z.string().nullable().openapi({ description: 'Null: it was not there.' }),
+      }),
+    ),
+  })
+  .openapi('Release');
+
+export function toReleaseView(release: Release): z.infer<typeof releaseView> {
+  const { uuid, namespaceName, releasedMs, performer, undoes, undoneBy, moves } = release;
+  return {
+    release: uuid,
+    released_at: new Date(releasedMs).toISOString(),
+    performer: performer.name ?? performer.kind,
+    ...(undoes === null ? {} : { undoes }),
+    ...(undoneBy === null ? {} : { undone_by: undoneBy }),
+    moves: moves.map(({ repositoryName, tagName, digest, beforeDigest }) => ({
+      repository: `${namespaceName}/${repositoryName}`,
+      tag: tagName,
+      manifest_digest: digest,
+      previous_digest: beforeDigest,
+    })),
+  };
+}
+
+/** A refusal that names the move it is for; none if the release was undone already. */
+export const refusedReleaseView = z
+  .strictObject({
+    ...errorView.shape,
+    move: z
+      .strictObject({
+        index: z.int().min(0),
+        repository: z.string(),
+        tag: z.string(),
+        reason: z.enum(['tag_moved', 'tag_immutable', 'manifest_unknown', 'repository_gone']),
+        current_digest: z.string().nullable(),
+      })
+      .optional(),
+  })
+  .openapi('RefusedRelease');
