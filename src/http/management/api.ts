@@ -5,6 +5,7 @@ import { MANAGEMENT_BODY_BYTES_MAX } from '../../model/limits.ts';
 import type { AppEnv } from '../scope.ts';
 import { serveDocument } from './document.ts';
 import { ManagementError } from './errors.ts';
+import { federationRoutes } from './federation.ts';
 import { garbageRoutes } from './garbage.ts';
 import { immutabilityPolicyRoutes } from './immutability-policies.ts';
 import { labelRoutes } from './labels.ts';
@@ -42,6 +43,7 @@ export function managementRoutes(): OpenAPIHono<AppEnv> {
   app.route('/', peopleRoutes());
   app.route('/', memberRoutes());
   app.route('/', robotRoutes());
+  app.route('/', federationRoutes());
   app.route('/', permissionRoutes());
   app.route('/', quotaRoutes());
   app.route('/', releaseRoutes());

@@ -22,7 +22,7 @@ import {
 
 const TAGS = ['Robots'];
 
-const robotParams = organizationParams.extend({
+export const robotParams = organizationParams.extend({
   robot: z.string().openapi({
     param: { name: 'robot', in: 'path' },
     description: 'What the robot is called within its namespace.',
@@ -179,6 +179,6 @@ function toRobotView(robot: Robot): z.infer<typeof robotView> {
   };
 }
 
-function noRobot(shortName: string): ManagementError {
+export function noRobot(shortName: string): ManagementError {
   return new ManagementError('not_found', `there is no robot '${shortName}'`);
 }
