@@ -9,6 +9,7 @@ export interface ApiDocument {
 }
 
 interface Operation {
+  readonly operationId: string;
   readonly responses: Readonly<
     Record<string, { readonly content?: Readonly<Record<string, { readonly schema: object }>> }>
   >;
