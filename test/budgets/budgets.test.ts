@@ -1,5 +1,5 @@
 import { env } from 'cloudflare:workers';
-import { describe, it } from 'vitest';
+import { afterAll, describe, it } from 'vitest';
 
 import type { ParsedManifest } from '../../src/image/parsed-manifest.ts';
 import { computeDigest } from '../../src/model/digest.ts';
@@ -18,7 +18,9 @@ import { costOf, fillTags, lookUp, openWorlds, type Scene } from '../support/cos
 import { repositoryNamed } from '../support/quota.ts';
 import { pullByDigest } from '../support/recorded-pulls.ts';
 import { openTestRegistry } from '../support/registry.ts';
+import { printTable } from '../support/table.ts';
 import { pastOf } from '../support/time-travel.ts';
+import { LIFECYCLE } from './lifecycle.ts';
 
 /**
  * What each operation may ask of the stores, counted on the real local ones. A budget holds for a
@@ -345,6 +347,7 @@ const BUDGETS: readonly (readonly [string, Scene, Budget])[] = [
     underQuota(pushBlobInChunks(4)),
     { ...perChunks(4), rowsRead: perChunks(4).rowsRead + 6 * 7 },
   ],
+  ...LIFECYCLE,
 ];
 
 /** What an operation asked of the stores in a repository of each size. */
@@ -358,13 +361,29 @@ async function measure(scene: Scene): Promise<readonly Readonly<Usage>[]> {
 }
 
 describe('what an operation costs', () => {
+  const lines = [
+    ['operation', 'round trips', 'rows read', 'at most', 'written', 'at most', 'KV', 'R2'],
+  ];
+  afterAll(() => {
+    printTable(lines);
+  });
+
   it.for(BUDGETS)(
     '%s keeps to its budget, however many tags there are',
-    async ([, scene, budget], { expect }) => {
+    async ([operation, scene, budget], { expect }) => {
       const [small, large] = await measure(scene);
       if (large === undefined) {
         throw new Error('nothing was measured');
       }
+      const { d1RoundTrips, d1RowsRead, d1RowsWritten } = large;
+      lines.push([
+        operation,
+        ...[d1RoundTrips, d1RowsRead, budget.rowsRead, d1RowsWritten, budget.rowsWritten].map(
+          String,
+        ),
+        `${large.kvReads} + ${large.kvWrites}`,
+        `${large.r2Reads} + ${large.r2Writes}`,
+      ]);
       expect(large).toEqual(small);
       expect(large.d1RoundTrips).toBe(budget.roundTrips);
       expect(large.d1RowsRead).toBeLessThanOrEqual(budget.rowsRead);

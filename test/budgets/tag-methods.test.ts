@@ -4,6 +4,7 @@ import { describe, it } from 'vitest';
 import type { ManifestInfo } from '../../src/model/references.ts';
 import { anImage, anIndex, pushTagged } from '../support/content.ts';
 import { costOf, fillTags, openWorlds, type Scene, type World } from '../support/costs.ts';
+import { printTable } from '../support/table.ts';
 import { TAG_CHANGES } from './tag-changes.ts';
 
 /**
@@ -326,14 +327,3 @@ describe('the methods of tags and manifests', () => {
     },
   );
 });
-
-function printTable(lines: readonly (readonly string[])[]): void {
-  const [head = []] = lines;
-  const widths = head.map((_, at) => Math.max(...lines.map((line) => line[at]?.length ?? 0)));
-  const padded = lines.map((line) =>
-    line.map((cell, at) => cell.padEnd(widths[at] ?? 0)).join('  '),
-  );
-  // What the test is run for by hand.
-  // oxlint-disable-next-line no-console
-  console.log(padded.join('\n'));
-}
