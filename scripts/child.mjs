@@ -22,7 +22,7 @@ export const WRANGLER = ['--no-warnings', 'node_modules/wrangler/wrangler-dist/c
  * place on Earth, so that everything works offline.
  * @returns {NodeJS.ProcessEnv} this process's environment with those changes
  */
-function toolEnv() {
+export function toolEnv() {
   return {
     ...process.env,
     PATH: [BIN, process.env.PATH].join(path.delimiter),

@@ -1,0 +1,142 @@
+import { dollars, figure, table } from './report.mjs';
+
+/** @typedef {import('./worker/counted.ts').Counts} Counts */
+
+/** Dollars per million, of August 2026. */
+const PRICES = /** @type {const} */ ({
+  requests: 0.3,
+  cpuMs: 0.02,
+  rowsRead: 0.001,
+  rowsWritten: 1,
+  kvReads: 0.5,
+  kvWrites: 5,
+  r2Reads: 0.36,
+  r2Writes: 4.5,
+});
+
+/** @typedef {Record<keyof typeof PRICES, number>} Usage */
+
+/**
+ * What isolates report of pulls: one row of one index a minute, deleted when it is added up. Here an
+ * isolate is taken to answer ten pulls a second.
+ */
+const PULLS_PER_REPORT = 600;
+const ROWS_WRITTEN_PER_REPORT = 2;
+
+/** The target: a pull costs at most so many times what a request to an empty Worker does. */
+const TARGET = 1.1;
+
+/**
+ * @param {Counts} counts
+ * @param {{ requests: number, cpuMs: number }} more
+ * @returns {Usage}
+ */
+const usageOf = (counts, more) => ({
+  ...more,
+  rowsRead: counts.rowsRead,
+  rowsWritten: counts.rowsWritten,
+  kvReads: counts.kvReads,
+  kvWrites: counts.kvWrites,
+  r2Reads: counts.r2Reads,
+  r2Writes: counts.r2Writes,
+});
+
+/** @param {Usage} usage @returns {number} dollars for a million of them */
+const costOf = (usage) =>
+  Object.entries(PRICES).reduce(
+    (sum, [what, price]) => sum + price * usage[/** @type {keyof Usage} */ (what)],
+    0,
+  );
+
+/** @param {readonly Usage[]} usages @returns {Usage} */
+const sumOf = (usages) =>
+  /** @type {Usage} */ (
+    Object.fromEntries(
+      Object.keys(PRICES).map((what) => [
+        what,
+        usages.reduce((sum, usage) => sum + usage[/** @type {keyof Usage} */ (what)], 0),
+      ]),
+    )
+  );
+
+/** What a push of an image is made of. */
+const LAYERS = 5;
+
+/**
+ * @param {{ countsOf: (operation: string) => Counts, cpuOf: (operation: string) => number, cpu: import('./cpu.mjs').Cpu }} measured
+ */
+export function makeBill({ countsOf, cpuOf, cpu }) {
+  const empty = usageOf(noCounts(countsOf('GET blob, warm')), { requests: 1, cpuMs: cpu.emptyMs });
+  /** @param {string} operation @param {number} cpuMs */
+  const pull = (operation, cpuMs) => {
+    const usage = usageOf(countsOf(operation), { requests: 1, cpuMs });
+    return {
+      ...usage,
+      rowsWritten: usage.rowsWritten + ROWS_WRITTEN_PER_REPORT / PULLS_PER_REPORT,
+    };
+  };
+  const ownMs = cpu.byTagMs - cpu.statementMs + cpu.emptyMs;
+  const blobPush = usageOf(countsOf('blob push, one body'), {
+    requests: 2,
+    cpuMs: cpuOf('blob push, one body'),
+  });
+  const manifestPush = usageOf(countsOf('manifest push, 1 layer'), {
+    requests: 1,
+    cpuMs: cpuOf('manifest push, 1 layer'),
+  });
+  const token = usageOf(countsOf('token'), { requests: 1, cpuMs: cpuOf('token') });
+  const image = sumOf([token, ...Array.from({ length: LAYERS + 1 }, () => blobPush), manifestPush]);
+  const lines = /** @type {const} */ ([
+    ['request to an empty Worker', empty],
+    ['pull by tag', pull('pull manifest by tag', ownMs)],
+    ['pull by tag, CPU of the local database too', pull('pull manifest by tag', cpu.byTagMs)],
+    ['pull by digest, warm', pull('pull manifest by digest, warm', cpu.byDigestMs)],
+    ['pull of a blob, warm', pull('GET blob, warm', cpu.byDigestMs)],
+  ]);
+  return { empty: costOf(empty), byTag: costOf(lines[1][1]), lines, image };
+}
+
+/** @param {Counts} counts @returns {Counts} */
+const noCounts = (counts) =>
+  /** @type {Counts} */ (Object.fromEntries(Object.keys(counts).map((what) => [what, 0])));
+
+/** @param {Usage} usage */
+const cellsOf = (usage) => [
+  figure(usage.cpuMs, 2),
+  figure(usage.rowsRead, 1),
+  figure(usage.rowsWritten, 4),
+  figure(usage.kvReads + usage.kvWrites, 1),
+  figure(usage.r2Reads + usage.r2Writes, 1),
+];
+
+/** @param {ReturnType<typeof makeBill>} bill */
+export function describeBill({ empty, byTag, lines, image }) {
+  const ratio = byTag / empty;
+  return [
+    table(
+      [
+        'a million of',
+        'CPU ms each',
+        'rows read',
+        'rows written',
+        'KV',
+        'R2',
+        'dollars',
+        'to an empty Worker',
+      ],
+      lines.map(([name, usage]) => [
+        name,
+        ...cellsOf(usage),
+        dollars(costOf(usage)),
+        (costOf(usage) / empty).toFixed(2),
+      ]),
+    ),
+    `A million pulls by tag cost ${ratio.toFixed(2)} times a million requests to an empty Worker; the target is ${TARGET}, and it is ${ratio <= TARGET ? 'met' : 'missed'}.`,
+    `A thousand pushes of an image with ${LAYERS} new layers, a token and ${image.requests} requests each, cost ${dollars(costOf(image) / 1000)}: ${figure(image.rowsWritten)} rows written each (${dollars((image.rowsWritten * PRICES.rowsWritten) / 1000)}), ${figure(image.r2Writes)} R2 writes (${dollars((image.r2Writes * PRICES.r2Writes) / 1000)}), ${figure(image.requests)} requests (${dollars((image.requests * PRICES.requests) / 1000)}), and ${figure(image.cpuMs)} ms of CPU, the local stores' included (${dollars((image.cpuMs * PRICES.cpuMs) / 1000)}).`,
+    `Prices of August 2026, in dollars per million: ${Object.entries(PRICES)
+      .map(([what, price]) => `${what} ${price}`)
+      .join(
+        ', ',
+      )}. Included allowances and R2 storage are not counted. Of pulls, the report that an isolate writes once a minute is counted as if it answered ten pulls a second.`,
+  ].join('\n\n');
+}

@@ -1,0 +1,103 @@
+/**
+ * The registry's Worker with its stores counted, and beside it, under `/bench/`, what the benchmark
+ * fills and reads it by. It is for a local runtime that nobody else reaches.
+ */
+import registry from '../../../src/index.ts';
+import { type Counts, countedBindings, noCounts } from './counted.ts';
+
+/** The stores are asked by one isolate, so what it counts is all there is. */
+const counts = noCounts();
+let counted: Env | undefined;
+/** What goes on behind answers. */
+let background: Promise<unknown>[] = [];
+
+export default {
+  async fetch(request, env, context) {
+    const { pathname } = new URL(request.url);
+    switch (pathname) {
+      case '/bench/empty':
+        return new Response('{}');
+      case '/bench/statement':
+        return Response.json(await runStatement(env.DB));
+      case '/bench/sql':
+        return Response.json(await runSql(env.DB, await request.json()));
+      case '/bench/counts':
+        return Response.json(await takeCounts());
+      case '/bench/repeat':
+        return repeat(request, { env, context });
+      default:
+        counted ??= countedBindings(env, counts);
+        return registry.fetch(request, counted, watched(context));
+    }
+  },
+
+  async scheduled(controller, env, context) {
+    counted ??= countedBindings(env, counts);
+    await registry.scheduled(controller, counted, watched(context));
+  },
+} satisfies ExportedHandler<Env>;
+
+/** What one statement costs in a Worker that does nothing else. */
+async function runStatement(database: D1Database): Promise<unknown> {
+  const session = database.withSession('first-unconstrained');
+  return session.prepare('SELECT id, name FROM namespace LIMIT ?').bind(1).all();
+}
+
+/**
+ * Asks for the path in `X-Path` so many times as `X-Times` says, without a network between. What
+ * that takes is the Worker's own CPU time and that of the local stores.
+ */
+async function repeat(
+  { headers, url }: Request,
+  { env, context }: { env: Env; context: ExecutionContext },
+): Promise<Response> {
+  const path = headers.get('X-Path') ?? '/';
+  const authorization = headers.get('Authorization') ?? '';
+  const answers = new Set<number>();
+  for (let times = Number(headers.get('X-Times')); times > 0; times -= 1) {
+    const request = new Request<unknown, IncomingRequestCfProperties>(new URL(path, url), {
+      headers: { Authorization: authorization },
+    });
+    const answer =
+      path === '/bench/statement'
+        ? Response.json(await runStatement(env.DB))
+        : path === '/bench/empty'
+          ? new Response('{}')
+          : await registry.fetch(request, env, context);
+    await answer.arrayBuffer();
+    answers.add(answer.status);
+  }
+  return Response.json([...answers]);
+}
+
+/** The rows of each statement; all of them are one transaction. */
+async function runSql(database: D1Database, statements: unknown): Promise<unknown> {
+  const texts = statements as readonly string[];
+  const results = await database.batch(texts.map((sql) => database.prepare(sql)));
+  return results.map(({ results: rows }) => rows);
+}
+
+/** What was counted since the last time, when nothing goes on any more. */
+async function takeCounts(): Promise<Counts> {
+  const waiting = background;
+  background = [];
+  await Promise.allSettled(waiting);
+  const taken = { ...counts };
+  Object.assign(counts, noCounts());
+  return taken;
+}
+
+function watched(context: ExecutionContext): ExecutionContext {
+  return new Proxy(context, {
+    get(target, name) {
+      if (name === 'waitUntil') {
+        return (work: Promise<unknown>) => {
+          background.push(work);
+          target.waitUntil(work);
+        };
+      }
+      const member: unknown = Reflect.get(target, name, target);
+      return typeof member === 'function' ? (member.bind(target) as unknown) : member;
+    },
+  });
+}
