@@ -4,6 +4,9 @@ import { existsSync, statfsSync } from 'node:fs';
 import { cloudflareTest, readD1Migrations } from '@cloudflare/vitest-plugin';
 import { defineConfig } from 'vitest/config';
 
+// wrangler runs this before it serves or deploys; here nothing else does.
+import './scripts/assets.mjs';
+
 const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
 const testSigningKey = privateKey.export({ format: 'jwk' });
 
