@@ -16,6 +16,23 @@ const ABOUT = {
     license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
   },
   servers: [{ url: '/api/v1' }],
+  tags: [
+    { name: 'Tags', description: 'What names stand for, and what they stood for.' },
+    { name: 'Manifests', description: 'What was pushed, by digest.' },
+    { name: 'Labels', description: 'What is said of manifests.' },
+    { name: 'Immutability policies', description: 'Which names of tags are locked.' },
+    { name: 'Retention policies', description: 'Which tags end by number or by age.' },
+    { name: 'Organizations', description: 'Namespaces, and what they decide for all they hold.' },
+    { name: 'People', description: 'Who has an account, and what they log in with.' },
+    { name: 'Members', description: 'Who belongs to an organization.' },
+    { name: 'Robots', description: 'Accounts of machines.' },
+    { name: 'Permissions', description: 'Who may do what in a repository, and why.' },
+    { name: 'Quotas', description: 'How many bytes a namespace may hold, and does.' },
+    { name: 'Garbage', description: 'What is removed, what was, and what holds the rest.' },
+    { name: 'Logs', description: 'Who did what.' },
+    { name: 'Repositories', description: 'Where tags and manifests are.' },
+    { name: 'Errors', description: 'What refusals mean.' },
+  ],
 };
 
 const describeError = createRoute({
@@ -25,7 +42,9 @@ const describeError = createRoute({
   tags: ['Errors'],
   summary: 'What a type of error means',
   security: [],
-  request: { params: z.object({ error_type: z.string() }) },
+  request: {
+    params: z.object({ error_type: z.string().openapi({ description: 'As a refusal has it.' }) }),
+  },
   responses: {
     200: answers(
       z

@@ -24,6 +24,7 @@ import {
   ACCESS_REFUSALS,
   answers,
   digestParam,
+  nextPageParam,
   ofRepository,
   refusals,
   repositoryParams,
@@ -74,10 +75,16 @@ const listRemovals = createRoute({
   request: {
     params: repositoryParams,
     query: z.strictObject({
-      digest: z.string().optional(),
-      tag: z.string().optional(),
-      limit: z.coerce.number().int().min(1).max(REMOVAL_PAGE_SIZE_MAX).optional(),
-      next_page: z.string().optional(),
+      digest: z.string().optional().openapi({ description: 'What was removed of this digest.' }),
+      tag: z.string().optional().openapi({ description: 'What was removed of this name.' }),
+      limit: z.coerce
+        .number()
+        .int()
+        .min(1)
+        .max(REMOVAL_PAGE_SIZE_MAX)
+        .optional()
+        .openapi({ description: 'How many a page has at most.' }),
+      next_page: nextPageParam,
     }),
   },
   responses: {

@@ -25,7 +25,9 @@ import {
 const TAGS = ['Labels'];
 const ofManifest = (path: string) => ofRepository(`/manifest/{digest}/labels${path}`);
 const params = repositoryParams.extend({ digest: digestParam });
-const labelParams = params.extend({ label: z.uuid() });
+const labelParams = params.extend({
+  label: z.uuid().openapi({ description: 'The id of a label.' }),
+});
 
 const listLabels = createRoute({
   method: 'get',

@@ -18,6 +18,7 @@ import { createManagementRouter } from './router.ts';
 import {
   ACCESS_REFUSALS,
   answers,
+  NEXT_PAGE,
   ofOrganization,
   ofRepository,
   organizationParams,
@@ -36,9 +37,11 @@ const day = z
 const filterQuery = z.strictObject({
   starttime: day.optional(),
   endtime: day.optional(),
-  performer: z.string().max(511).optional(),
+  performer: z.string().max(511).optional().openapi({ description: 'Who did it.' }),
 });
-const pageQuery = filterQuery.extend({ next_page: z.string().max(16).optional() });
+const pageQuery = filterQuery.extend({
+  next_page: z.string().max(16).optional().openapi({ description: NEXT_PAGE }),
+});
 
 /** A time as Quay writes it. */
 const rfc2822 = z.string().openapi({ example: 'Sat, 28 Nov 2026 12:00:00 -0000' });

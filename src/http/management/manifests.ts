@@ -60,7 +60,14 @@ const readSecurity = createRoute({
   operationId: 'readSecurityStatus',
   tags: TAGS,
   summary: 'How far a scanner is with a manifest, tagged or not',
-  request: { params, query: z.strictObject({ vulnerabilities: switchParam }) },
+  request: {
+    params,
+    query: z.strictObject({
+      vulnerabilities: switchParam.openapi({
+        description: 'Changes nothing: no report is kept here.',
+      }),
+    }),
+  },
   responses: { 200: answers(securityView, 'The status.'), ...refusals(...ACCESS_REFUSALS) },
 });
 

@@ -82,7 +82,9 @@ const revokeToken = createRoute({
   operationId: 'revokeAppToken',
   tags: TAGS,
   summary: 'Ends a token at once',
-  request: { params: z.object({ uuid: z.string() }) },
+  request: {
+    params: z.object({ uuid: z.string().openapi({ description: 'The id of a token.' }) }),
+  },
   responses: { 204: done('It is gone.'), ...refusals(...ACCESS_REFUSALS) },
 });
 

@@ -16,7 +16,9 @@ export const POLICY_OWNERS = {
 export type PolicyOwner = keyof typeof POLICY_OWNERS;
 
 /** A policy in a path. */
-export const policyParam = z.object({ policy: z.uuid() });
+export const policyParam = z.object({
+  policy: z.uuid().openapi({ description: 'The id of a policy.' }),
+});
 
 /** What a request's policies are about, for the domain and for the audit log. */
 export interface OwnerOfPolicies {

@@ -58,7 +58,11 @@ const quotaContent = z
   })
   .openapi('QuotaContent');
 
-const quotaParams = organizationParams.extend({ quota: z.literal(String(QUOTA_ID)) });
+const quotaParams = organizationParams.extend({
+  quota: z
+    .literal(String(QUOTA_ID))
+    .openapi({ description: 'The only one that a namespace can have.' }),
+});
 
 const listQuotas = createRoute({
   method: 'get',

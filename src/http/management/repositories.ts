@@ -23,6 +23,7 @@ import {
   ACCESS_REFUSALS,
   answers,
   done,
+  NEXT_PAGE,
   ofRepository,
   refusals,
   repositoryParams,
@@ -43,9 +44,9 @@ const listRepositories = createRoute({
   request: {
     query: z
       .strictObject({
-        namespace: z.string().min(1).optional(),
-        public: z.literal('true').optional(),
-        next_page: z.string().min(1).optional(),
+        namespace: z.string().min(1).optional().openapi({ description: 'Those of one namespace.' }),
+        public: z.literal('true').optional().openapi({ description: 'Those that everybody sees.' }),
+        next_page: z.string().min(1).optional().openapi({ description: NEXT_PAGE }),
       })
       .refine((query) => query.namespace !== undefined || query.public !== undefined, {
         message: 'expected namespace or public',
@@ -139,7 +140,7 @@ const describeRepository = createRoute({
   summary: 'A repository, and its tags as they are',
   request: {
     params: repositoryParams,
-    query: z.strictObject({ includeTags: switchParam }),
+    query: z.strictObject({ includeTags: switchParam.openapi({ description: 'On by default.' }) }),
   },
   responses: { 200: answers(repositoryView, 'The repository.'), ...refusals(...ACCESS_REFUSALS) },
 });

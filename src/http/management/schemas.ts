@@ -123,6 +123,10 @@ export function takes<Schema extends z.ZodType>(schema: Schema) {
   return { required: true, content: { 'application/json': { schema } } };
 }
 
+/** Where a page that is asked for by a token begins. */
+export const NEXT_PAGE = 'The `next_page` of the page before.';
+export const nextPageParam = z.string().optional().openapi({ description: NEXT_PAGE });
+
 /** A switch in a query. */
 export const switchParam = z.enum(['true', 'false']).optional();
 

@@ -26,7 +26,9 @@ import { changeTag, tagChange } from './tag-changes.ts';
 import { tagPullsView, tagView, toTagPullsView, toTagView } from './tag-views.ts';
 
 const TAGS = ['Tags'];
-const tagParams = repositoryParams.extend({ tag: z.string().openapi({ example: 'latest' }) });
+const tagParams = repositoryParams.extend({
+  tag: z.string().openapi({ description: 'The name of a tag.', example: 'latest' }),
+});
 
 const listTags = createRoute({
   method: 'get',
@@ -37,13 +39,25 @@ const listTags = createRoute({
   request: {
     params: repositoryParams,
     query: z.strictObject({
-      specificTag: z.string().min(1).optional(),
+      specificTag: z.string().min(1).optional().openapi({ description: 'One name alone.' }),
       filter_tag_name: z.string().min(1).optional().openapi({
         description: '`eq:<name>`, or `like:<text>` for names that hold the text.',
       }),
-      limit: z.coerce.number().int().min(1).max(TAG_VIEWS_PER_PAGE_MAX).optional(),
-      page: z.coerce.number().int().min(1).max(TAG_VIEW_PAGE_MAX).optional(),
-      onlyActiveTags: switchParam,
+      limit: z.coerce
+        .number()
+        .int()
+        .min(1)
+        .max(TAG_VIEWS_PER_PAGE_MAX)
+        .optional()
+        .openapi({ description: 'How many a page has; 50 by default.' }),
+      page: z.coerce
+        .number()
+        .int()
+        .min(1)
+        .max(TAG_VIEW_PAGE_MAX)
+        .optional()
+        .openapi({ description: 'Which page, from 1 on.' }),
+      onlyActiveTags: switchParam.openapi({ description: 'Leaves out what has ended.' }),
     }),
   },
   responses: {
