@@ -24,6 +24,7 @@ import {
   ACCESS_REFUSALS,
   answers,
   digestParam,
+  limitParam,
   nextPageParam,
   ofRepository,
   refusals,
@@ -77,13 +78,7 @@ const listRemovals = createRoute({
     query: z.strictObject({
       digest: z.string().optional().openapi({ description: 'What was removed of this digest.' }),
       tag: z.string().optional().openapi({ description: 'What was removed of this name.' }),
-      limit: z.coerce
-        .number()
-        .int()
-        .min(1)
-        .max(REMOVAL_PAGE_SIZE_MAX)
-        .optional()
-        .openapi({ description: 'How many a page has at most.' }),
+      limit: limitParam(REMOVAL_PAGE_SIZE_MAX),
       next_page: nextPageParam,
     }),
   },

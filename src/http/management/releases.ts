@@ -30,6 +30,8 @@ import { createManagementRouter } from './router.ts';
 import {
   ACCESS_REFUSALS,
   answers,
+  limitParam,
+  nextPageParam,
   ofOrganization,
   organizationParams,
   refusals,
@@ -38,7 +40,9 @@ import {
 } from './schemas.ts';
 
 const TAGS = ['Releases'];
-const releaseParams = organizationParams.extend({ release: z.uuid() });
+const releaseParams = organizationParams.extend({
+  release: z.uuid().openapi({ description: 'The id of a release.' }),
+});
 
 const newRelease = z
   .strictObject({
@@ -105,8 +109,8 @@ const listReleases = createRoute({
   request: {
     params: organizationParams,
     query: z.strictObject({
-      limit: z.coerce.number().int().min(1).max(RELEASE_PAGE_SIZE_MAX).optional(),
-      next_page: z.string().optional(),
+      limit: limitParam(RELEASE_PAGE_SIZE_MAX),
+      next_page: nextPageParam,
     }),
   },
   responses: {

@@ -123,6 +123,16 @@ export function takes<Schema extends z.ZodType>(schema: Schema) {
   return { required: true, content: { 'application/json': { schema } } };
 }
 
+/** How many a page has at most. */
+export const limitParam = (max: number) =>
+  z.coerce
+    .number()
+    .int()
+    .min(1)
+    .max(max)
+    .optional()
+    .openapi({ description: 'How many a page has at most.' });
+
 /** Where a page that is asked for by a token begins. */
 export const NEXT_PAGE = 'The `next_page` of the page before.';
 export const nextPageParam = z.string().optional().openapi({ description: NEXT_PAGE });
