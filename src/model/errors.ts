@@ -128,7 +128,7 @@ export interface RegistryErrorDetails {
   };
   /** What somebody wrote about a thing is too long, or a time is out of bounds. */
   FieldInvalid: {
-    readonly field: 'title' | 'description' | 'metadata' | 'expiration';
+    readonly field: 'title' | 'description' | 'metadata' | 'expiration' | 'data';
     readonly reason: string;
   };
   /** The write lost its race as often as it was begun; the same request may succeed later. */

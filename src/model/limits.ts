@@ -336,3 +336,11 @@ export const ISSUER_TIMEOUT_MS = 4000;
 /** A discovery document has some 2 kB, a set of keys some 10. */
 export const ISSUER_ANSWER_BYTES_MAX = 262_144;
 export const ISSUER_KEYS_MAX = 100;
+
+/**
+ * A scanner's report as JSON text; a body of the management API has hardly more. A D1 row stops at
+ * 2,000,000 bytes.
+ */
+export const SECURITY_REPORT_BYTES_MAX = 1_000_000;
+/** How many manifests a page of what scanners have to do looks at; some five rows read each. */
+export const SCANS_LOOKED_AT_MAX = 500;

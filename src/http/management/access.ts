@@ -74,6 +74,32 @@ export async function whichMayRead(
   return repositories.filter((_, index) => may(accesses[index] ?? NO_ACCESS, 'read'));
 }
 
+/** Lets nobody through who gives no credentials. */
+export function requireCredentials(c: Context<AppEnv>): void {
+  if (c.var.actor.kind === 'anonymous') {
+    throw notKnown();
+  }
+}
+
+/**
+ * Which of these, in their order, are about a repository that the caller may write to; the
+ * administrator to all. Refuses with `invalid_token` who is not known.
+ */
+export async function whichMayWrite<About extends { readonly repository: RepositoryName }>(
+  c: Context<AppEnv>,
+  things: readonly About[],
+): Promise<readonly About[]> {
+  const names = new Map(things.map((about) => [formatRepositoryName(about.repository), about]));
+  const { accesses } = await judgeEach(
+    c,
+    [...names.values()].map(({ repository }) => repository),
+  );
+  const writable = new Set(
+    [...names.keys()].filter((_, index) => may(accesses[index] ?? NO_ACCESS, 'write')),
+  );
+  return things.filter(({ repository }) => writable.has(formatRepositoryName(repository)));
+}
+
 /**
  * Who may make a repository of this name: the id of their account, null for the administrator.
  * Refuses with `invalid_token` or `insufficient_scope`.

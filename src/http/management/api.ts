@@ -21,6 +21,7 @@ import { repositoryRoutes } from './repositories.ts';
 import { retentionPolicyRoutes } from './retention-policies.ts';
 import { robotRoutes } from './robots.ts';
 import { createManagementRouter } from './router.ts';
+import { securityRoutes } from './security.ts';
 import { tagRoutes } from './tags.ts';
 
 /** The management API, to be mounted at `/api/v1`. */
@@ -36,6 +37,7 @@ export function managementRoutes(): OpenAPIHono<AppEnv> {
   );
   app.route('/', tagRoutes());
   app.route('/', manifestRoutes());
+  app.route('/', securityRoutes());
   app.route('/', labelRoutes());
   app.route('/', immutabilityPolicyRoutes());
   app.route('/', retentionPolicyRoutes());

@@ -22,6 +22,7 @@ const ABOUT = {
     { name: 'Labels', description: 'What is said of manifests.' },
     { name: 'Immutability policies', description: 'Which names of tags are locked.' },
     { name: 'Retention policies', description: 'Which tags end by number or by age.' },
+    { name: 'Security', description: 'What scanners have to do, and what they came to.' },
     { name: 'Releases', description: 'Several tags that are moved by one step.' },
     { name: 'Organizations', description: 'Namespaces, and what they decide for all they hold.' },
     { name: 'People', description: 'Who has an account, and what they log in with.' },

@@ -119,7 +119,7 @@ describe('a manifest by HTTP', () => {
     expect(await mistakeOf('GET', at(name, 'sha256:xyz', '/labels'))).toMatch(/^digest/);
   });
 
-  it('says how often it was pulled, and how far a scanner is', async ({ expect }) => {
+  it('says how often it was pulled', async ({ expect }) => {
     const name = aName();
     const { digest } = await pushImage(name, 'v1');
     await execute(
@@ -131,33 +131,7 @@ describe('a manifest by HTTP', () => {
       manifest_pull_count: 2,
       last_manifest_pull_date: '1970-01-01T00:00:01.000Z',
     });
-    const security = at(name, digest, '/security');
-    const status = async () => (await sendManaged('GET', `${security}?vulnerabilities=true`)).json;
-    expect(await status()).toEqual({ status: 'queued', data: null });
-    await execute(
-      `INSERT INTO manifest_security_status (manifest_id, repository_id, index_status,
-        last_indexed_ms, indexer_hash, indexer_version)
-        SELECT id, repository_id, -4, 0, 'hash', 4 FROM manifest`,
-    );
-    // Of what no tag holds any more, too.
     await send('DELETE', `/v2/${name}/manifests/v1`);
-    for (const [index, said] of [
-      [-4, 'failed'],
-      [-3, 'manifest_layer_too_large'],
-      [-2, 'unsupported'],
-      [-1, 'failed'],
-      [0, 'queued'],
-      [1, 'queued'],
-      [2, 'scanned'],
-    ] as const) {
-      await execute(`UPDATE manifest_security_status SET index_status = ${index}`);
-      expect(await status()).toEqual({ status: said, data: null });
-    }
-    const writer = await anAccount('acme+ci');
-    await giveRight(writer, await firstRepositoryId(), 'write');
-    expect(errorOf(await sendManaged('DELETE', security, as(writer)))[0]).toBe(403);
-    expect((await sendManaged('DELETE', security)).status).toBe(204);
-    expect(await status()).toEqual({ status: 'queued', data: null });
     const gone = at(name, digest, '/pull_statistics');
     expect(errorOf(await sendManaged('GET', gone))).toEqual([404, 'not_found']);
   });

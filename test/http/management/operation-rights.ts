@@ -68,6 +68,8 @@ export const ROWS: Readonly<Record<string, Row>> = {
   readRelease: ['known', 404],
   undoRelease: ['known', 404],
   listReleases: ['organization', 200],
+  setSecurityStatus: ['write', 404, { status: 'failed' }],
+  listScans: ['known', 200],
   resetSecurityStatus: ['admin', 404],
   listPermissions: ['admin', 200],
   readPermission: ['admin', 404],

@@ -52,6 +52,11 @@ async function fill(world: TestRegistry, repository: Awaited<ReturnType<typeof a
     SELECT repository_id, name, 1 FROM tag WHERE is_current = 1 AND repository_id = ${repository.id}`);
   await execute(`INSERT INTO manifest_pull_statistics (manifest_id, pull_count)
     SELECT id, 1 FROM manifest WHERE repository_id = ${repository.id}`);
+  await execute(`INSERT INTO manifest_security_status (manifest_id, repository_id, index_status,
+      last_indexed_ms, indexer_hash, indexer_version)
+    SELECT id, repository_id, 2, 0, '', 4 FROM manifest WHERE repository_id = ${repository.id}`);
+  await execute(`INSERT INTO manifest_security_report (manifest_id, report)
+    SELECT id, '{}' FROM manifest WHERE repository_id = ${repository.id}`);
   await execute(`INSERT INTO repository_notification (uuid, repository_id, event, method, title,
       config_json) VALUES ('n${repository.id}', ${repository.id}, 'repo_push', 'webhook', '', '{}')`);
   await execute(`INSERT INTO tag_notification_success (notification_id, tag_id, method)

@@ -1,6 +1,7 @@
 import { integer, primaryKey, sqliteTable, text } from 'drizzle-orm/sqlite-core';
 
-// Mirror of `migrations/0007_security.sql`, which is the truth; a test compares the two.
+// Mirror of `migrations/0007_security.sql` and `0019_security_reports.sql`, which are the truth; a test
+// compares them.
 
 export const manifestSecurityStatus = sqliteTable('manifest_security_status', {
   manifestId: integer('manifest_id').primaryKey(),
@@ -43,4 +44,9 @@ export const namespaceGeoRestriction = sqliteTable('namespace_geo_restriction', 
   description: text('description'),
   addedMs: integer('added_ms').notNull(),
   extra: text('extra').notNull().default('{}'),
+});
+
+export const manifestSecurityReport = sqliteTable('manifest_security_report', {
+  manifestId: integer('manifest_id').primaryKey(),
+  report: text('report').notNull(),
 });
