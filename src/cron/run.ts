@@ -10,10 +10,10 @@ export interface JobScope {
 }
 
 /**
- * Runs the jobs of a cron expression one after another, each under a lease of its name, and logs a
- * line for each with its figures, as an error if one of them is an alarm. A job that fails hinders no
- * other. Throws for an expression that the schedule does not know, and after the last job if any
- * failed, so that the platform counts the tick as failed.
+ * Runs the jobs of a cron expression one after another, each under a lease of its name unless it
+ * needs none, and logs a line for each with its figures, as an error if one of them is an alarm. A
+ * job that fails hinders no other. Throws for an expression that the schedule does not know, and
+ * after the last job if any failed, so that the platform counts the tick as failed.
  */
 export async function runSchedule(cron: string, openScope: () => JobScope): Promise<void> {
   const jobs = SCHEDULE.get(cron);
@@ -26,7 +26,11 @@ export async function runSchedule(cron: string, openScope: () => JobScope): Prom
     const { housekeeping, usage } = openScope();
     const startedMs = Date.now();
     try {
-      const done = await housekeeping.withGarbageLease(name, () => job.run(housekeeping));
+      const work = () => job.run(housekeeping);
+      const done =
+        job.holdsItsWork === true
+          ? { result: await work() }
+          : await housekeeping.withGarbageLease(name, work);
       const figures = done === null ? { skipped: true } : done.result;
       const durationMs = Date.now() - startedMs;
       const level = done !== null && isAlarm(job, done.result) ? 'error' : 'info';

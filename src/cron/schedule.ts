@@ -6,6 +6,8 @@ export interface Job {
   readonly name: string;
   /** Figures that are 0 unless something is wrong: the line is an error's if one is not. */
   readonly alarms?: readonly string[];
+  /** Whether each thing that it works at is held for itself, so that no lease need keep runs apart. */
+  readonly holdsItsWork?: boolean;
   /** Does the work and gives the figures for the log. */
   run(housekeeping: Housekeeping): Promise<Readonly<Record<string, number>>>;
 }
@@ -62,8 +64,8 @@ const expireUploads: Job = {
 const forgetOldRecords: Job = {
   name: 'forget-old-records',
   async run(housekeeping) {
-    const { removals, releases, auditRecords } = await housekeeping.forgetOldRecords();
-    return { removals, releases, auditRecords };
+    const { removals, releases, auditRecords, imports } = await housekeeping.forgetOldRecords();
+    return { removals, releases, auditRecords, imports };
   },
 };
 
@@ -83,6 +85,15 @@ const purgeRepositories: Job = {
   },
 };
 
+const continueImports: Job = {
+  name: 'continue-imports',
+  holdsItsWork: true,
+  async run(housekeeping) {
+    const { isFinished, ...figures } = await housekeeping.continueImports();
+    return { ...figures, unfinished: Number(!isFinished) };
+  },
+};
+
 /** It says what its pass found so far, or the last one, so that a run which dies hides nothing. */
 const auditStores: Job = {
   name: 'audit-stores',
@@ -98,7 +109,7 @@ const auditStores: Job = {
  * `wrangler.toml`; a test compares the two.
  */
 export const SCHEDULE: ReadonlyMap<string, readonly Job[]> = new Map([
-  ['* * * * *', [collectGarbage]],
+  ['* * * * *', [collectGarbage, continueImports]],
   ['*/5 * * * *', [drainTombstones, sweepEndedTags]],
   ['*/10 * * * *', [purgeNamespaces, purgeRepositories]],
   ['*/15 * * * *', [applyRetention, rollUpPulls]],

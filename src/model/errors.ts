@@ -123,7 +123,7 @@ export interface RegistryErrorDetails {
   RobotNotAllowed: { readonly name: string; readonly reason: 'foreign' | 'admin' };
   /** There are as many as there may be. */
   LimitReached: {
-    readonly what: 'robots' | 'app tokens' | 'members' | 'permissions';
+    readonly what: 'robots' | 'app tokens' | 'members' | 'permissions' | 'imports under way';
     readonly max: number;
   };
   /** What somebody wrote about a thing is too long, or a time is out of bounds. */
@@ -131,6 +131,8 @@ export interface RegistryErrorDetails {
     readonly field: 'title' | 'description' | 'metadata' | 'expiration' | 'data';
     readonly reason: string;
   };
+  /** Nothing can be imported by what was asked for; `reason` says why. */
+  InvalidImport: { readonly field: 'source' | 'tags'; readonly reason: string };
   /** The write lost its race as often as it was begun; the same request may succeed later. */
   Conflict: { readonly attempts: number };
 }
@@ -228,6 +230,7 @@ const MESSAGES: { [Code in RegistryErrorCode]: (detail: RegistryErrorDetails[Cod
       : `robot '${name}' cannot be an admin of an organization`,
   LimitReached: ({ what, max }) => `there are ${max} ${what} already, and may not be more`,
   FieldInvalid: ({ field, reason }) => `${field} invalid: ${reason}`,
+  InvalidImport: ({ field, reason }) => `${field}: ${reason}`,
   Conflict: ({ attempts }) => `the write lost its race ${attempts} times; try again`,
 };
 

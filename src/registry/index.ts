@@ -31,6 +31,8 @@ import { createStaleUploads } from './garbage/stale-uploads.ts';
 import { createTombstoneDrain } from './garbage/tombstones.ts';
 import { createExplanations } from './garbage/why.ts';
 import { createHealthChecks } from './health.ts';
+import { createImports } from './imports/imports.ts';
+import { createImportRuns } from './imports/runs.ts';
 import type { RegistryDataInterface } from './interface.ts';
 import { createManifestLabels } from './labels.ts';
 import { createLayerReads } from './layers.ts';
@@ -145,6 +147,7 @@ export function createRegistryOperations(deps: RegistryDeps) {
     ...createAuditLogReads(deps),
     ...createAuditReads(deps),
     ...createHealthChecks(deps),
+    ...createImports(deps),
   };
 }
 
@@ -165,5 +168,6 @@ export function createHousekeeping(deps: RegistryDeps) {
     ...createNamespacePurge(deps),
     ...createRepositoryPurge(deps),
     ...createGarbageAudit(deps),
+    ...createImportRuns(deps),
   };
 }

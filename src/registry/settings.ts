@@ -46,6 +46,8 @@ export interface RegistrySettings {
   readonly auditLogDays: number;
   /** Which part of the pulls of manifests is written down with who did them, 0 to 1. */
   readonly auditPullSample: number;
+  /** Whether images may be imported from hosts that are not of the public internet, or without TLS. */
+  readonly importPrivateAddresses: boolean;
 }
 
 export const DEFAULT_SETTINGS: RegistrySettings = {
@@ -67,4 +69,5 @@ export const DEFAULT_SETTINGS: RegistrySettings = {
   oidcIssuers: [],
   auditLogDays: AUDIT_LOG_DAYS_DEFAULT,
   auditPullSample: 0,
+  importPrivateAddresses: false,
 };

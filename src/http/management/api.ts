@@ -8,6 +8,7 @@ import { ManagementError } from './errors.ts';
 import { federationRoutes } from './federation.ts';
 import { garbageRoutes } from './garbage.ts';
 import { immutabilityPolicyRoutes } from './immutability-policies.ts';
+import { importRoutes } from './imports.ts';
 import { labelRoutes } from './labels.ts';
 import { logRoutes } from './logs.ts';
 import { manifestRoutes } from './manifests.ts';
@@ -51,6 +52,7 @@ export function managementRoutes(): OpenAPIHono<AppEnv> {
   app.route('/', releaseRoutes());
   app.route('/', garbageRoutes());
   app.route('/', logRoutes());
+  app.route('/', importRoutes());
   // The last: whatever follows a repository's name could be a part of it.
   app.route('/', repositoryRoutes());
   serveDocument(app);

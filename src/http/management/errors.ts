@@ -98,6 +98,7 @@ const TYPES: Readonly<Record<RegistryErrorCode, ManagementErrorType>> = {
   HeldByPullDaysOutOfRange: 'invalid_request',
   ImmutableLabel: 'invalid_request',
   InvalidFilter: 'invalid_request',
+  InvalidImport: 'invalid_request',
   InvalidLabelKey: 'invalid_request',
   InvalidMediaType: 'invalid_request',
   InvalidPolicy: 'invalid_request',

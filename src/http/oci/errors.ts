@@ -64,6 +64,7 @@ const OF_MANAGEMENT = [
   'HeldByPullDaysOutOfRange',
   'ImmutableLabel',
   'InvalidFilter',
+  'InvalidImport',
   'InvalidLabelKey',
   'InvalidMediaType',
   'InvalidPolicy',

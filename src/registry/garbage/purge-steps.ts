@@ -4,6 +4,7 @@ import {
   TOMBSTONE_GRACE_MS,
 } from '../../model/limits.ts';
 import { Batch } from '../../storage/d1/batch.ts';
+import { deletePurgedImportsStatement } from '../../storage/d1/imports.ts';
 import {
   buryPurgedBodiesStatement,
   deleteLinksToPurgedStatement,
@@ -88,6 +89,7 @@ export async function purgeRows(
     batch.add(deletePurgedNotificationsStatement(some)),
     batch.add(deletePurgedStatisticsStatement(some)),
     batch.add(deletePurgedRightsStatement(some)),
+    batch.add(deletePurgedImportsStatement({ repositoryId })),
   ];
   batch.add(deletePurgedQuotaStatement({ repositoryId }));
   batch.add(deleteRepositoryMarkerStatement({ repositoryId }));

@@ -16,6 +16,7 @@ import { subtractFromNamespaces, subtractFromRepositories } from './quota.ts';
 import { account, namespaceMember, repositoryRight } from './schema/accounts.ts';
 import { uploadedBlob } from './schema/blobs.ts';
 import { deletedNamespace, deletedRepository } from './schema/garbage.ts';
+import { repositoryImport } from './schema/imports.ts';
 import { manifest, manifestChild } from './schema/manifests.ts';
 import { namespaceQuota, quotaNamespaceSize, quotaRepositorySize } from './schema/quota.ts';
 import { tagRelease } from './schema/releases.ts';
@@ -187,6 +188,7 @@ const repositoryIsEmpty = (p: Parameters<Repository>): SQL =>
     repositoryNotification,
     repositoryImmutabilityPolicy,
     repositoryRight,
+    repositoryImport,
     quotaRepositorySize,
   ]);
 

@@ -65,6 +65,10 @@ export const ROWS: Readonly<Record<string, Row>> = {
     409,
     { moves: [{ repository: PRIVATE, tag: 'none', manifest_digest: DIGEST }] },
   ],
+  startImport: ['write', 400, { source: 'none' }],
+  listImports: ['write', 200],
+  readImport: ['write', 404],
+  cancelImport: ['write', 404],
   readRelease: ['known', 404],
   undoRelease: ['known', 404],
   listReleases: ['organization', 200],
@@ -137,6 +141,7 @@ export const PARAMETERS: Readonly<Record<string, string>> = {
   label: UUID,
   policy: UUID,
   release: UUID,
+  import: UUID,
   uuid: UUID,
   account: 'nobody',
   // Nobody can be called so.
