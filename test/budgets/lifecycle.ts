@@ -1,6 +1,6 @@
 import { env } from 'cloudflare:workers';
 
-import { SCHEDULE } from '../../src/cron/schedule.ts';
+import { runSchedule } from '../../src/cron/run.ts';
 import { MANIFEST_INLINE_BYTES_MAX } from '../../src/model/limits.ts';
 import type { TagName } from '../../src/model/names.ts';
 import { HOUR_MS } from '../support/clock.ts';
@@ -81,11 +81,8 @@ const collectImage =
 const idleTick =
   (cron: string): Scene =>
   async ({ registry }) => {
-    const tick = async ({ housekeeping }: typeof registry) => {
-      for (const job of SCHEDULE.get(cron) ?? []) {
-        await housekeeping.withGarbageLease(job.name, () => job.run(housekeeping));
-      }
-    };
+    const tick = ({ housekeeping, meter }: typeof registry) =>
+      runSchedule(cron, () => ({ housekeeping, usage: meter.usage }));
     await tick(registry);
     return tick;
   };
@@ -125,7 +122,7 @@ export const LIFECYCLE = [
     collectImage(20, { isLeased: true }),
     perLeasedCollection(20),
   ],
-  ['idle tick, every minute', idleTick('* * * * *'), idle(4)],
+  ['idle tick, every minute', idleTick('* * * * *'), idle(5)],
   ['idle tick, every 5 minutes', idleTick('*/5 * * * *'), idle(6)],
   ['idle tick, every 10 minutes', idleTick('*/10 * * * *'), idle(6)],
   ['idle tick, every 15 minutes', idleTick('*/15 * * * *'), idle(6)],
