@@ -36,23 +36,38 @@ const RINGS = [
     ],
     count: countVitest,
   },
-  {
-    name: 'e2e',
-    lacks: () =>
-      spawnSync('skopeo', ['--version']).status === 0 ? null : 'skopeo is not installed',
+  endToEndRing('e2e', { programs: ['skopeo'], files: 'test/e2e/*.test.mjs' }),
+  endToEndRing('e2e/peer', {
+    programs: ['skopeo', 'docker-registry'],
+    files: 'test/e2e/peer/*.test.mjs',
+  }),
+];
+
+process.exitCode = (await installMissing()) || (await runRings());
+
+/**
+ * @param {string} name
+ * @param {{ programs: readonly string[], files: string }} needs `files` is a glob
+ * @returns {Ring}
+ */
+function endToEndRing(name, { programs, files }) {
+  return {
+    name,
+    lacks: () => {
+      const missing = programs.find((program) => spawnSync(program, ['--version']).status !== 0);
+      return missing === undefined ? null : `${missing} is not installed`;
+    },
     args: (report) => [
       '--test',
       '--test-reporter=spec',
       '--test-reporter-destination=stdout',
       '--test-reporter=tap',
       `--test-reporter-destination=${report}`,
-      'test/e2e/*.test.mjs',
+      files,
     ],
     count: countTap,
-  },
-];
-
-process.exitCode = (await installMissing()) || (await runRings());
+  };
+}
 
 /** @returns {Promise<number>} the exit code */
 async function runRings() {

@@ -17,13 +17,14 @@ const LOG_MS_MAX = 10_000;
  * Runs a registry as a user does, with `npm start`, on a free port of this machine, and waits for
  * the login line. It ends with this process, should nobody stop it before.
  * @param {string} stateDirectory what D1, R2 and KV hold; outlives the server
- * @param {{ port?: string }} [options] another port than a free one
+ * @param {{ port?: string, flags?: readonly string[] }} [options] another port than a free one;
+ *   more flags of `wrangler dev`
  * @returns what the login line says, `host` being `localhost:<port>`; what the server logged; and
  *   `stop`, which ends it and gives its exit code
  */
-export async function startServer(stateDirectory, { port } = {}) {
-  const flags = ['--port', port ?? (await findFreePort()), '--persist-to', stateDirectory];
-  const child = spawn('npm', ['start', '--', ...flags], {
+export async function startServer(stateDirectory, { port, flags = [] } = {}) {
+  const own = ['--port', port ?? (await findFreePort()), '--persist-to', stateDirectory];
+  const child = spawn('npm', ['start', '--', ...own, ...flags], {
     cwd: ROOT,
     detached: true,
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -99,7 +100,7 @@ function endWithThisProcess(child) {
 }
 
 /** @returns {Promise<string>} */
-async function findFreePort() {
+export async function findFreePort() {
   const probe = createServer().listen(0, 'localhost');
   await once(probe, 'listening');
   const address = probe.address();
