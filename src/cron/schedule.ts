@@ -94,6 +94,24 @@ const continueImports: Job = {
   },
 };
 
+const deliverNotifications: Job = {
+  name: 'deliver-notifications',
+  holdsItsWork: true,
+  async run(housekeeping) {
+    const { isFinished, ...figures } = await housekeeping.deliverNotifications();
+    return { ...figures, unfinished: Number(!isFinished) };
+  },
+};
+
+const tellOfEndingTags: Job = {
+  name: 'tell-of-ending-tags',
+  holdsItsWork: true,
+  async run(housekeeping) {
+    const { messages, isFinished } = await housekeeping.tellOfEndingTags();
+    return { messages, unfinished: Number(!isFinished) };
+  },
+};
+
 /** It says what its pass found so far, or the last one, so that a run which dies hides nothing. */
 const auditStores: Job = {
   name: 'audit-stores',
@@ -109,12 +127,12 @@ const auditStores: Job = {
  * `wrangler.toml`; a test compares the two.
  */
 export const SCHEDULE: ReadonlyMap<string, readonly Job[]> = new Map([
-  ['* * * * *', [collectGarbage, continueImports]],
+  ['* * * * *', [collectGarbage, continueImports, deliverNotifications]],
   ['*/5 * * * *', [drainTombstones, sweepEndedTags]],
   ['*/10 * * * *', [purgeNamespaces, purgeRepositories]],
   ['*/15 * * * *', [applyRetention, rollUpPulls]],
   // Off the full hour, when everybody's jobs start.
   ['17 * * * *', [expireUploads, forgetOldRecords]],
   // One pass a day; the hours after it are for a registry that takes more than one run.
-  ['41 * * * *', [auditStores]],
+  ['41 * * * *', [auditStores, tellOfEndingTags]],
 ]);

@@ -59,7 +59,11 @@ export type AuditKind =
   | 'org_change_quota'
   | 'org_delete_quota'
   | 'org_change_regions'
+  | 'add_repo_notification'
+  | 'reset_repo_notification'
+  | 'delete_repo_notification'
   // What Quay has not.
+  | 'test_repo_notification'
   | 'collect_garbage'
   | 'release_tags'
   | 'undo_release'

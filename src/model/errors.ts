@@ -123,12 +123,25 @@ export interface RegistryErrorDetails {
   RobotNotAllowed: { readonly name: string; readonly reason: 'foreign' | 'admin' };
   /** There are as many as there may be. */
   LimitReached: {
-    readonly what: 'robots' | 'app tokens' | 'members' | 'permissions' | 'imports under way';
+    readonly what:
+      | 'robots'
+      | 'app tokens'
+      | 'members'
+      | 'permissions'
+      | 'imports under way'
+      | 'notifications';
     readonly max: number;
   };
   /** What somebody wrote about a thing is too long, or a time is out of bounds. */
   FieldInvalid: {
-    readonly field: 'title' | 'description' | 'metadata' | 'expiration' | 'data';
+    readonly field:
+      | 'title'
+      | 'description'
+      | 'metadata'
+      | 'expiration'
+      | 'data'
+      | 'config.url'
+      | 'eventConfig.days';
     readonly reason: string;
   };
   /** Nothing can be imported by what was asked for; `reason` says why. */

@@ -1,5 +1,6 @@
 /**
- * Every bound and lifetime in one place: the unit is in the name, the reason beside the number.
+ * Every bound and lifetime in one place, but those of notifications, which are in
+ * `notification-limits.ts`: the unit is in the name, the reason beside the number.
  * What an operator may change is a setting (`registry/settings.ts`) whose default stands here.
  */
 

@@ -44,10 +44,12 @@ export interface RegistryDeps {
   readonly report: (error: unknown) => void;
 }
 
-/** A GET of another server. */
+/** A request to another server: a GET, unless it says otherwise. */
 export type OutboundFetch = (
   url: string,
   options: {
+    readonly method?: 'POST';
+    readonly body?: string;
     /** Ends the request and its body. */
     readonly signal: AbortSignal;
     readonly headers: Readonly<Record<string, string>>;

@@ -42,6 +42,9 @@ import { createManifestConversion } from './manifests/conversion.ts';
 import { createManifestLookups } from './manifests/lookups.ts';
 import { createManifestPushes, createManifestWrites } from './manifests/writes.ts';
 import { createNamespaceReads, createNamespaceSettings } from './namespaces.ts';
+import { createNotificationDeliveries } from './notifications/deliveries.ts';
+import { createEndingTags } from './notifications/ending-tags.ts';
+import { createNotifications } from './notifications/notifications.ts';
 import { createPullRecorder } from './pulls/record.ts';
 import { createPullRollUp } from './pulls/roll-up.ts';
 import { createPullStatistics } from './pulls/statistics.ts';
@@ -148,6 +151,7 @@ export function createRegistryOperations(deps: RegistryDeps) {
     ...createAuditReads(deps),
     ...createHealthChecks(deps),
     ...createImports(deps),
+    ...createNotifications(deps),
   };
 }
 
@@ -169,5 +173,7 @@ export function createHousekeeping(deps: RegistryDeps) {
     ...createRepositoryPurge(deps),
     ...createGarbageAudit(deps),
     ...createImportRuns(deps),
+    ...createNotificationDeliveries(deps),
+    ...createEndingTags(deps),
   };
 }

@@ -1,4 +1,5 @@
 import { RegistryError } from '../model/errors.ts';
+import type { RepositoryName } from '../model/names.ts';
 import { percentOf, type Quota, type QuotaLimits } from '../model/quota.ts';
 import type { RepositoryRef } from '../model/references.ts';
 import { Batch } from '../storage/d1/batch.ts';
@@ -13,6 +14,7 @@ import {
   setQuotaStatement,
 } from '../storage/d1/quota.ts';
 import type { RegistryDeps } from './deps.ts';
+import { tellOfRefusal } from './notifications/outbox.ts';
 import { sendAgain } from './send-again.ts';
 
 /** Says how many bytes namespaces may hold, and how many they do. */
@@ -83,12 +85,14 @@ function isPercentOrNull(value: number | null): boolean {
 }
 
 /**
- * Refuses what would bring a namespace above its quota. What adds nothing passes, however much is
- * held: only an administrator can have brought that about. Errors: QuotaExceeded.
+ * Refuses what would bring a namespace above its quota, and has that told to whoever wants to hear of
+ * it. What adds nothing passes, however much is held: only an administrator can have brought that
+ * about. Errors: QuotaExceeded.
  */
 export function requireRoom(
-  namespaceName: string,
+  name: RepositoryName,
   { quota, addedBytes }: { quota: Quota; addedBytes: number },
+  deps: RegistryDeps,
 ): void {
   const { limitBytes, warningPercent, rejectPercent, usedBytes } = quota;
   if (
@@ -96,8 +100,9 @@ export function requireRoom(
     addedBytes > 0 &&
     usedBytes + addedBytes > percentOf(limitBytes, rejectPercent)
   ) {
+    tellOfRefusal(name, { quota, addedBytes }, deps);
     throw new RegistryError('QuotaExceeded', {
-      namespaceName,
+      namespaceName: name.namespace,
       quota: { limitBytes, warningPercent, rejectPercent, usedBytes },
       addedBytes,
     });

@@ -2,8 +2,10 @@ import { z } from 'zod';
 
 import { encodeUtf8 } from '../model/bytes.ts';
 import type { Page } from '../model/datatypes.ts';
+import type { Digest } from '../model/digest.ts';
 import { RegistryError } from '../model/errors.ts';
 import { SCANS_LOOKED_AT_MAX, SECURITY_REPORT_BYTES_MAX } from '../model/limits.ts';
+import { NOTIFIED_TAGS_MAX } from '../model/notification-limits.ts';
 import type { ManifestInfo } from '../model/references.ts';
 import type {
   ScannedManifest,
@@ -15,19 +17,25 @@ import type {
 import type { EpochMs } from '../model/time.ts';
 import { Batch } from '../storage/d1/batch.ts';
 import {
+  assertScannedStatement,
   deleteSecurityReportStatement,
   deleteSecurityStatusStatement,
   type LookedAt,
   manifestsForSecurityNotificationStatement,
   queuedManifestsStatement,
+  scanGroundsStatement,
   scannedManifestsStatement,
   securityNotificationsStatement,
   securityStatusStatement,
   setSecurityReportStatement,
   setSecurityStatusStatement,
+  tagNamesHoldingStatement,
 } from '../storage/d1/security.ts';
 import type { RegistryDeps } from './deps.ts';
 import type { SecurityReports } from './interface.ts';
+import { type Findings, newVulnerabilities } from './notifications/events.ts';
+import { addVulnerabilityMessage, deliverTold, type Place } from './notifications/outbox.ts';
+import { retryWrite } from './retry-write.ts';
 import { sendAgain } from './send-again.ts';
 
 /** What scanners said of manifests, and who wants to hear of it. */
@@ -85,7 +93,8 @@ export interface SecurityStatuses {
   /**
    * Writes down what a scanner came to, instead of what it came to before. Errors: FieldInvalid
    * (data: the report has more than {@link SECURITY_REPORT_BYTES_MAX} bytes), ManifestNotFound (it
-   * was collected meanwhile, or its repository deleted).
+   * was collected meanwhile, or its repository deleted), Conflict. What it found that the report
+   * before did not have is told to whoever wants to hear of it.
    */
   setSecurityState(
     manifest: Pick<ManifestInfo, 'id' | 'repositoryId' | 'digest'>,
@@ -107,7 +116,8 @@ export interface SecurityStatuses {
   ): Promise<Page<ScannedManifest>>;
 }
 
-export function createSecurityStatuses({ database, clock }: RegistryDeps): SecurityStatuses {
+export function createSecurityStatuses(deps: RegistryDeps): SecurityStatuses {
+  const { database, clock } = deps;
   return {
     async readSecurityState({ id: manifestId }) {
       const row = await database.primary.first(securityStatusStatement({ manifestId }));
@@ -117,21 +127,30 @@ export function createSecurityStatuses({ database, clock }: RegistryDeps): Secur
     },
 
     async setSecurityState({ id: manifestId, repositoryId, digest }, scan) {
+      const nowMs = clock.nowMs();
       const key = { manifestId, repositoryId };
       const indexStatus = INDEX_BY_RESULT[scan.status];
       const report = scan.status === 'scanned' ? toReportText(scan.report) : null;
-      const batch = new Batch();
-      const written = batch.add(
-        setSecurityStatusStatement({ ...key, indexStatus, nowMs: clock.nowMs() }),
-      );
-      batch.add(
-        report === null
-          ? deleteSecurityReportStatement(key)
-          : setSecurityReportStatement({ ...key, report }),
-      );
-      // Sent again it writes the same.
-      const results = await sendAgain(() => batch.run(database.primary));
-      if (results.firstOf(written) === null) {
+      // Written again it is the same, and what it found is not new any more.
+      const isWritten = await retryWrite(async () => {
+        const found = await findNews({ ...key, digest, scan, nowMs }, deps);
+        const batch = new Batch();
+        if (found !== null) {
+          batch.add(assertScannedStatement({ manifestId, scannedMs: found.scannedMs }));
+        }
+        const written = batch.add(setSecurityStatusStatement({ ...key, indexStatus, nowMs }));
+        const told =
+          found === null ? [] : [addVulnerabilityMessage(batch, found.place, found.findings)];
+        batch.add(
+          report === null
+            ? deleteSecurityReportStatement(key)
+            : setSecurityReportStatement({ ...key, report }),
+        );
+        const results = await batch.run(database.primary);
+        deliverTold(told, { results, repositoryId }, deps);
+        return results.firstOf(written) !== null;
+      });
+      if (!isWritten) {
         throw new RegistryError('ManifestNotFound', { digest });
       }
     },
@@ -158,6 +177,54 @@ export function createSecurityStatuses({ database, clock }: RegistryDeps): Secur
       );
       return toPage(rows, ({ sinceMs, manifestId }) => [sinceMs, manifestId]);
     },
+  };
+}
+
+/** What a scan found that the one before did not, and when that was; null: never. */
+interface News {
+  readonly place: Place;
+  readonly findings: Findings & { readonly messageId: string };
+  readonly scannedMs: number | null;
+}
+
+/** Null: nothing new, no tag holds the manifest, or the repository does not want to hear of it. */
+async function findNews(
+  scanned: {
+    readonly manifestId: number;
+    readonly repositoryId: number;
+    readonly digest: Digest;
+    readonly scan: Scan;
+    readonly nowMs: EpochMs;
+  },
+  { database, ids }: RegistryDeps,
+): Promise<News | null> {
+  const { manifestId, repositoryId, digest, scan, nowMs } = scanned;
+  if (scan.status !== 'scanned') {
+    return null;
+  }
+  const [[grounds], tags] = await database.primary.batch([
+    scanGroundsStatement({ manifestId, repositoryId }),
+    tagNamesHoldingStatement({ manifestId, nowMs, limit: NOTIFIED_TAGS_MAX }),
+  ]);
+  if (grounds === undefined || tags.length === 0) {
+    return null;
+  }
+  const { namespaceName: namespace, repositoryName, scannedMs, report } = grounds;
+  const earlier = report === null ? null : (JSON.parse(report) as SecurityReport);
+  const [worst, ...others] = newVulnerabilities(scan.report, earlier);
+  if (worst === undefined) {
+    return null;
+  }
+  const tagNames = tags.map(({ tagName }) => tagName);
+  return {
+    place: { repositoryId, namespace, repository: repositoryName, nowMs },
+    findings: {
+      digest,
+      tagNames,
+      vulnerabilities: [worst, ...others],
+      messageId: ids.uuid(),
+    },
+    scannedMs,
   };
 }
 

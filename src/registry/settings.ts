@@ -48,6 +48,8 @@ export interface RegistrySettings {
   readonly auditPullSample: number;
   /** Whether images may be imported from hosts that are not of the public internet, or without TLS. */
   readonly importPrivateAddresses: boolean;
+  /** The same of notifications: whether they may be sent to such hosts. */
+  readonly notificationPrivateAddresses: boolean;
 }
 
 export const DEFAULT_SETTINGS: RegistrySettings = {
@@ -70,4 +72,5 @@ export const DEFAULT_SETTINGS: RegistrySettings = {
   auditLogDays: AUDIT_LOG_DAYS_DEFAULT,
   auditPullSample: 0,
   importPrivateAddresses: false,
+  notificationPrivateAddresses: false,
 };

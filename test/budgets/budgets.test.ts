@@ -21,6 +21,7 @@ import { openTestRegistry } from '../support/registry.ts';
 import { printTable } from '../support/table.ts';
 import { pastOf } from '../support/time-travel.ts';
 import { LIFECYCLE } from './lifecycle.ts';
+import { NOTIFICATIONS } from './notifications.ts';
 
 /**
  * What each operation may ask of the stores, counted on the real local ones. A budget holds for a
@@ -348,6 +349,7 @@ const BUDGETS: readonly (readonly [string, Scene, Budget])[] = [
     { ...perChunks(4), rowsRead: perChunks(4).rowsRead + 6 * 7 },
   ],
   ...LIFECYCLE,
+  ...NOTIFICATIONS,
 ];
 
 /** What an operation asked of the stores in a repository of each size. */

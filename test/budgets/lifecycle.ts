@@ -122,9 +122,10 @@ export const LIFECYCLE = [
     collectImage(20, { isLeased: true }),
     perLeasedCollection(20),
   ],
-  ['idle tick, every minute', idleTick('* * * * *'), idle(5)],
+  ['idle tick, every minute', idleTick('* * * * *'), idle(6)],
   ['idle tick, every 5 minutes', idleTick('*/5 * * * *'), idle(6)],
   ['idle tick, every 10 minutes', idleTick('*/10 * * * *'), idle(6)],
   ['idle tick, every 15 minutes', idleTick('*/15 * * * *'), idle(6)],
   ['idle tick, every hour', idleTick('17 * * * *'), idle(6)],
+  ['idle tick, every hour, audit', idleTick('41 * * * *'), idle(4)],
 ] as const;

@@ -6,6 +6,7 @@ import { SCHEDULE } from '../../src/cron/schedule.ts';
 import worker from '../../src/index.ts';
 import configuration from '../../wrangler.toml?raw';
 import { DAY_MS } from '../support/clock.ts';
+import { FakeReceiver } from '../support/receiver.ts';
 import { execute, select } from '../support/stage.ts';
 
 /** Runs a tick of the built Worker and gives the lines that it logged. */
@@ -108,13 +109,37 @@ describe('a tick', () => {
     await env.BUCKET.put('blobs/u', 'bytes');
     const found = { lateHints: 0, unlistedManifests: 0, unownedObjects: 0, damagedBlobs: 0 };
     const told = { level: 'error', event: 'job', job: 'audit-stores', ...found, unlistedBlobs: 1 };
+    const others = { job: 'tell-of-ending-tags', messages: 0, d1RoundTrips: 1 };
     expect(await tick('41 * * * *')).toMatchObject([
       { ...told, blobs: 1, sampledBlobs: 1, unfinished: 0 },
+      others,
     ]);
-    expect(await tick('41 * * * *')).toMatchObject([{ ...told, d1RoundTrips: 3 }]);
+    expect(await tick('41 * * * *')).toMatchObject([{ ...told, d1RoundTrips: 3 }, others]);
     await tick('* * * * *');
     await execute('UPDATE gc_audit SET began_ms = began_ms - ?', DAY_MS);
-    expect(await tick('41 * * * *')).toMatchObject([{ ...told, level: 'info', unlistedBlobs: 0 }]);
+    expect(await tick('41 * * * *')).toMatchObject([
+      { ...told, level: 'info', unlistedBlobs: 0 },
+      others,
+    ]);
+  });
+
+  it('sends each minute what was not taken yet', async ({ expect }) => {
+    const receiver = new FakeReceiver();
+    vi.stubGlobal('fetch', receiver.fetch);
+    await execute("INSERT INTO namespace (name) VALUES ('n')");
+    await execute("INSERT INTO repository (namespace_id, name) SELECT id, 'r' FROM namespace");
+    await execute(`INSERT INTO repository_notification (uuid, repository_id, event, method,
+        config_json, due_ms)
+      SELECT 'u', id, 'repo_push', 'webhook', '{"url":"https://hooks.example.com/"}', 1
+      FROM repository`);
+    await execute(`INSERT INTO notification_delivery (notification_id, created_ms, message_id, body)
+      SELECT id, 1, 'm', '{}' FROM repository_notification`);
+    const lines = await tick('* * * * *');
+    vi.unstubAllGlobals();
+    expect(lines).toContainEqual(
+      expect.objectContaining({ job: 'deliver-notifications', delivered: 1, d1RoundTrips: 2 }),
+    );
+    expect(receiver.ids()).toEqual(['m']);
   });
 
   it('skips a job that another run is at', async ({ expect }) => {

@@ -17,8 +17,9 @@ export interface World {
 /** Prepares the world for an operation, and gives the operation, which is all that is counted. */
 export type Scene = (world: World) => Promise<(registry: TestRegistry) => Promise<unknown>>;
 
-/** What is counted: a registry whose meter stands at zero. */
-const openCounted = () => openTestRegistry({ answerTtlSec: 60 });
+/** What is counted: a registry whose meter stands at zero. Whoever it tells of something takes it. */
+const openCounted = () =>
+  openTestRegistry({ answerTtlSec: 60, fetch: async () => new Response(null) });
 
 /** Repositories in front of a fence; they are empty. */
 export async function openWorlds(count: number): Promise<readonly World[]> {

@@ -158,6 +158,11 @@ const ROW_CHECKS: readonly RowCheck[] = [
             ON r.id = s.repository_id WHERE r.namespace_id = n.id))`,
   },
   {
+    name: 'message that nobody will send',
+    sql: `SELECT n.id, n.uuid FROM repository_notification n WHERE n.due_ms IS NULL
+      AND EXISTS (SELECT 1 FROM notification_delivery d WHERE d.notification_id = n.id)`,
+  },
+  {
     // The hints are never later than what there is to collect, where anything is collected.
     name: 'hint too late',
     sql: `SELECT * FROM (SELECT r.id, g.earliest_end_ms, g.earliest_lease_ms,

@@ -13,6 +13,7 @@ import { labelRoutes } from './labels.ts';
 import { logRoutes } from './logs.ts';
 import { manifestRoutes } from './manifests.ts';
 import { memberRoutes } from './members.ts';
+import { notificationRoutes } from './notifications.ts';
 import { organizationRoutes } from './organizations.ts';
 import { peopleRoutes } from './people.ts';
 import { permissionRoutes } from './permissions.ts';
@@ -53,6 +54,7 @@ export function managementRoutes(): OpenAPIHono<AppEnv> {
   app.route('/', garbageRoutes());
   app.route('/', logRoutes());
   app.route('/', importRoutes());
+  app.route('/', notificationRoutes());
   // The last: whatever follows a repository's name could be a part of it.
   app.route('/', repositoryRoutes());
   serveDocument(app);

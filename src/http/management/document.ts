@@ -25,6 +25,7 @@ const ABOUT = {
     { name: 'Security', description: 'What scanners have to do, and what they came to.' },
     { name: 'Releases', description: 'Several tags that are moved by one step.' },
     { name: 'Imports', description: 'Images that are copied from other registries.' },
+    { name: 'Notifications', description: 'Whom repositories tell of what happens in them.' },
     { name: 'Organizations', description: 'Namespaces, and what they decide for all they hold.' },
     { name: 'People', description: 'Who has an account, and what they log in with.' },
     { name: 'Members', description: 'Who belongs to an organization.' },

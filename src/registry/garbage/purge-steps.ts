@@ -10,6 +10,7 @@ import {
   deleteLinksToPurgedStatement,
   deletePurgedLeasesStatement,
   deletePurgedManifestsStatement,
+  deletePurgedMessagesStatement,
   deletePurgedNotificationsStatement,
   deletePurgedPoliciesStatement,
   deletePurgedQuotaStatement,
@@ -86,6 +87,7 @@ export async function purgeRows(
   const batch = new Batch();
   const removed = [
     batch.add(deletePurgedPoliciesStatement(some)),
+    batch.add(deletePurgedMessagesStatement(some)),
     batch.add(deletePurgedNotificationsStatement(some)),
     batch.add(deletePurgedStatisticsStatement(some)),
     batch.add(deletePurgedRightsStatement(some)),

@@ -185,6 +185,6 @@ async function requireBounds({ taken, name, deps }: ImportJob): Promise<void> {
     );
   }
   if (extent !== undefined && quota !== undefined) {
-    requireRoom(name.namespace, { quota, addedBytes: extent.missingBlobBytes });
+    requireRoom(name, { quota, addedBytes: extent.missingBlobBytes }, deps);
   }
 }

@@ -7,6 +7,7 @@ import {
 import type { ParsedManifest } from '../../image/parsed-manifest.ts';
 import type { Tag } from '../../model/datatypes.ts';
 import { EMPTY_BLOB_DIGEST } from '../../model/empty-blob.ts';
+import type { RepositoryName } from '../../model/names.ts';
 import type { Quota } from '../../model/quota.ts';
 import type { ManifestInfo, RepositoryRef } from '../../model/references.ts';
 import type { EpochMs } from '../../model/time.ts';
@@ -16,6 +17,12 @@ import { type ActingLabels, manifestInfoByDigestStatement } from '../../storage/
 import { newestGenerationsStatement } from '../../storage/d1/tags.ts';
 import { ensureEmptyBlob } from '../blobs.ts';
 import type { RegistryDeps } from '../deps.ts';
+import {
+  addPushMessage,
+  addQuotaWarning,
+  deliverTold,
+  type Told,
+} from '../notifications/outbox.ts';
 import { quotaToWarnOf, requireRoom } from '../quota.ts';
 import { retryWrite } from '../retry-write.ts';
 import { generationTraits } from '../tags/lifetime.ts';
@@ -119,6 +126,7 @@ async function attempt(push: Push, { context, deps }: Grounds): Promise<Pushed> 
   for (const move of moves) {
     addRetarget(batch, move, deps.settings);
   }
+  const told = addMessages(batch, push, { fresh, tagNames, deps });
   if (hold.kind === 'temporary') {
     addTempTag(batch, { ...key, uuid: deps.ids.uuid(), nowMs, endMs: hold.endMs }, 'stored');
   }
@@ -128,6 +136,7 @@ async function attempt(push: Push, { context, deps }: Grounds): Promise<Pushed> 
     newestGenerationsStatement({ repositoryId, tagNames: JSON.stringify(tagNames) }),
   );
   const results = await runRetarget(batch, moves, { newest: context.newest, deps });
+  deliverTold(told, { results, repositoryId }, deps);
   const manifest = results.firstOf(stored);
   const tags = results.rowsOf(generations);
   if (manifest === null || tags.length !== tagNames.length) {
@@ -139,6 +148,32 @@ async function attempt(push: Push, { context, deps }: Grounds): Promise<Pushed> 
     created: inserted !== null && results.firstOf(inserted) !== null,
     quotaToWarnOf: quotaToWarnOf(withPushed(context)),
   };
+}
+
+/** Adds what is told of the push, behind what it writes. */
+function addMessages(
+  batch: Batch,
+  { repository, parsed: { digest }, nowMs }: Push,
+  {
+    fresh,
+    tagNames,
+    deps: { ids },
+  }: { fresh: NewManifest | null; tagNames: readonly string[]; deps: RegistryDeps },
+): readonly Told[] {
+  const place = { repositoryId: repository.id, ...nameOf(repository), nowMs };
+  const told: Told[] = [];
+  if (tagNames.length > 0) {
+    told.push(addPushMessage(batch, place, { tagNames, digest, messageId: ids.uuid() }));
+  }
+  const { warningPercent = null, addedBytes = 0 } = fresh?.context.quota ?? {};
+  if (warningPercent !== null && addedBytes > 0) {
+    told.push(addQuotaWarning(batch, place, { addedBytes, messageId: ids.uuid() }));
+  }
+  return told;
+}
+
+function nameOf({ namespaceName: namespace, name: repository }: RepositoryRef): RepositoryName {
+  return { namespace, repository };
 }
 
 /** The quota as the push leaves it; a manifest that was there before adds nothing. */
@@ -155,7 +190,7 @@ async function prepare(
   const config = await validateNewManifest(parsed, known, deps);
   if (known.quota !== null) {
     const { quota } = known;
-    requireRoom(repository.namespaceName, { quota, addedBytes: quota.addedBytes });
+    requireRoom(nameOf(repository), { quota, addedBytes: quota.addedBytes }, deps);
   }
   return {
     repositoryId: repository.id,

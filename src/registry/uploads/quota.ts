@@ -27,7 +27,7 @@ export async function requireRoomForUpload(
     return;
   }
   try {
-    requireRoom(name.namespace, { quota, addedBytes: quota.uploadedBytes + announcedBytes });
+    requireRoom(name, { quota, addedBytes: quota.uploadedBytes + announcedBytes }, deps);
   } catch (error) {
     await cancelUpload(upload, deps);
     throw error;

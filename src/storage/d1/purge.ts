@@ -18,6 +18,7 @@ import { uploadedBlob } from './schema/blobs.ts';
 import { deletedNamespace, deletedRepository } from './schema/garbage.ts';
 import { repositoryImport } from './schema/imports.ts';
 import { manifest, manifestChild } from './schema/manifests.ts';
+import { notificationDelivery } from './schema/notifications.ts';
 import { namespaceQuota, quotaNamespaceSize, quotaRepositorySize } from './schema/quota.ts';
 import { tagRelease } from './schema/releases.ts';
 import {
@@ -141,12 +142,25 @@ export const deletePurgedPoliciesStatement = defineStatement<Rows, { removed: nu
     RETURNING 1 AS removed`,
 );
 
-/** With a notification goes which tags it was sent for. */
+export const deletePurgedMessagesStatement = defineStatement<Rows, { removed: number }>(
+  (p) => sql`
+    DELETE FROM ${notificationDelivery} WHERE (notification_id, created_ms, message_id) IN (
+      SELECT waiting.notification_id, waiting.created_ms, waiting.message_id
+      FROM ${repositoryNotification} wanted
+        CROSS JOIN ${notificationDelivery} waiting ON waiting.notification_id = wanted.id
+      WHERE wanted.repository_id = ${p.repositoryId} AND ${repositoryIsMarked(p.repositoryId)}
+      LIMIT ${p.limit})
+    RETURNING 1 AS removed`,
+);
+
+/** With a notification goes which tags it was sent for; what waits for it goes before. */
 export const deletePurgedNotificationsStatement = defineStatement<Rows, { removed: number }>(
   (p) => sql`
     DELETE FROM ${repositoryNotification} WHERE id IN (
       SELECT wanted.id FROM ${repositoryNotification} wanted
       WHERE wanted.repository_id = ${p.repositoryId} AND ${repositoryIsMarked(p.repositoryId)}
+        AND NOT EXISTS (SELECT 1 FROM ${notificationDelivery} waiting
+          WHERE waiting.notification_id = wanted.id)
       LIMIT ${p.limit})
     RETURNING 1 AS removed`,
 );

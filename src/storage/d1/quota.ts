@@ -72,7 +72,8 @@ const quotaColumns: SQL = sql.raw(`q.limit_bytes AS limitBytes,
       q.warning_percent AS warningPercent, q.reject_percent AS rejectPercent,
       held.size_bytes AS usedBytes`);
 
-const quotaOf = (namespaceId: SQL): SQL => sql`
+/** The quota `q` of a namespace and what it holds, `held`. */
+export const quotaOf = (namespaceId: SQL): SQL => sql`
       CROSS JOIN ${namespaceQuota} q ON q.namespace_id = ${namespaceId}
       CROSS JOIN ${quotaNamespaceSize} held ON held.namespace_id = q.namespace_id`;
 

@@ -6,15 +6,17 @@ import type { NamespaceName, RepositoryPath } from '../../model/names.ts';
 import type { ManifestInfo } from '../../model/references.ts';
 import type { ScannedManifest } from '../../model/security.ts';
 import type { EpochMs } from '../../model/time.ts';
-import { isAvailable, repositoryIsLive } from './conditions.ts';
+import { assertNot } from './assertions.ts';
+import { isAlive, isAvailable, repositoryIsLive } from './conditions.ts';
 import { type ManifestRow, manifestColumns, toManifestInfo } from './rows.ts';
-import { manifest } from './schema/manifests.ts';
+import { manifest, manifestChild } from './schema/manifests.ts';
 import { namespace, repository } from './schema/repositories.ts';
 import {
   manifestSecurityReport,
   manifestSecurityStatus,
   repositoryNotification,
 } from './schema/security.ts';
+import { tag } from './schema/tags.ts';
 import { defineStatement } from './statement.ts';
 
 /** The event by which a repository says that it wants to hear of vulnerabilities. */
@@ -164,6 +166,57 @@ export const scannedManifestsStatement = defineStatement<
       CROSS JOIN ${manifest} m ON m.id = seen.manifest_id ${whereInUse(p.nowMs)}
     ORDER BY seen.last_indexed_ms, m.id`,
   toLookedAt,
+);
+
+/** What a report of a manifest is compared with. */
+export interface ScanGrounds {
+  readonly namespaceName: string;
+  readonly repositoryName: string;
+  /** When it was scanned last, and the report of then, as JSON; null: never, or there is none. */
+  readonly scannedMs: number | null;
+  readonly report: string | null;
+}
+
+/** For a manifest of a repository that wants to hear of vulnerabilities; no row for any other. */
+export const scanGroundsStatement = defineStatement<ScannedKey, ScanGrounds>(
+  (p) => sql`
+    SELECT n.name AS namespaceName, r.name AS repositoryName, status.last_indexed_ms AS scannedMs,
+      said.report AS report
+    FROM ${repository} r CROSS JOIN ${namespace} n ON n.id = r.namespace_id
+      LEFT JOIN ${manifestSecurityStatus} status ON status.manifest_id = ${p.manifestId}
+      LEFT JOIN ${manifestSecurityReport} said ON said.manifest_id = status.manifest_id
+    WHERE r.id = ${p.repositoryId} AND r.state <> 3 AND EXISTS (
+      SELECT 1 FROM ${repositoryNotification} wanted INDEXED BY repository_notification_event
+      WHERE wanted.repository_id = r.id AND wanted.event = ${VULNERABILITY_FOUND})`,
+);
+
+/** The alive visible tags that hold a manifest, themselves or by an index, in byte order. */
+export const tagNamesHoldingStatement = defineStatement<
+  { manifestId: number; nowMs: number; limit: number },
+  { tagName: string }
+>(
+  (p) => sql`
+    WITH RECURSIVE holder(id) AS (
+      VALUES (${p.manifestId})
+      UNION
+      SELECT link.manifest_id FROM holder
+        CROSS JOIN ${manifestChild} link ON link.child_manifest_id = holder.id
+    )
+    SELECT DISTINCT t.name AS tagName
+    FROM holder CROSS JOIN ${tag} t INDEXED BY tag_manifest ON t.manifest_id = holder.id
+    WHERE t.hidden = 0 AND ${isAlive('t', p.nowMs)} ORDER BY t.name LIMIT ${p.limit}`,
+);
+
+/** No other scanner came to a result since the manifest was read. */
+export const assertScannedStatement = defineStatement<{
+  manifestId: number;
+  scannedMs: number | null;
+}>((p) =>
+  assertNot(
+    'retry',
+    sql`(SELECT status.last_indexed_ms FROM ${manifestSecurityStatus} status
+      WHERE status.manifest_id = ${p.manifestId}) IS NOT ${p.scannedMs}`,
+  ),
 );
 
 /** The manifests of a digest whose live repositories want to hear of vulnerabilities, by id. */

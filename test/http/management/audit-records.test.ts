@@ -122,6 +122,15 @@ describe('the audit log has each change', () => {
     for (const role of ['member', 'admin']) {
       await change('PUT', `${owner}/members/${organization}-ada`, { role });
     }
+    const notifications = `${repository}/notification`;
+    const { uuid } = (await change('POST', notifications, {
+      event: 'repo_image_expiry',
+      method: 'webhook',
+      config: { url: 'https://hooks.example.com/a-token' },
+      eventConfig: { days: 3 },
+    })) as { uuid: string };
+    await change('POST', `${notifications}/${uuid}`);
+    await change('DELETE', `${notifications}/${uuid}`);
     await change('DELETE', repository);
     const records = (await recordsOf(owner)).filter(({ kind }) => kind !== 'push_repo');
     expect(kindsOf(records)).toEqual([
@@ -147,10 +156,19 @@ describe('the audit log has each change', () => {
       'org_delete_quota',
       'org_add_member',
       'org_change_member',
+      'add_repo_notification',
+      'reset_repo_notification',
+      'delete_repo_notification',
       'delete_repo',
     ]);
     const settings = records.find(({ kind }) => kind === 'org_change');
     expect(settings?.metadata).toMatchObject({ member_role: 'read' });
+    const added = records.find(({ kind }) => kind === 'add_repo_notification');
+    expect(added?.metadata).toMatchObject({
+      notification_id: uuid,
+      event: 'repo_image_expiry',
+      method: 'webhook',
+    });
   });
 });
 

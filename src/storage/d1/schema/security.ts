@@ -1,7 +1,7 @@
 import { integer, primaryKey, sqliteTable, text } from 'drizzle-orm/sqlite-core';
 
-// Mirror of `migrations/0007_security.sql` and `0019_security_reports.sql`, which are the truth; a test
-// compares them.
+// Mirror of `migrations/0007_security.sql`, `0019_security_reports.sql`, and of what
+// `0021_notifications.sql` adds; these are the truth, and a test compares them.
 
 export const manifestSecurityStatus = sqliteTable('manifest_security_status', {
   manifestId: integer('manifest_id').primaryKey(),
@@ -25,6 +25,10 @@ export const repositoryNotification = sqliteTable('repository_notification', {
   eventConfigJson: text('event_config_json').notNull().default('{}'),
   numberOfFailures: integer('number_of_failures').notNull().default(0),
   lastRanMs: integer('last_ran_ms'),
+  dueMs: integer('due_ms'),
+  claimToken: text('claim_token'),
+  attempts: integer('attempts').notNull().default(0),
+  lastError: text('last_error'),
 });
 
 export const tagNotificationSuccess = sqliteTable(
