@@ -6,7 +6,8 @@ import type { TagName } from '../../src/model/names.ts';
 import { HOUR_MS } from '../support/clock.ts';
 import { anImage, pushTagged } from '../support/content.ts';
 import { lookUp, type Scene } from '../support/costs.ts';
-import { aRepository, openTestRegistry } from '../support/registry.ts';
+import { repositoryNamed } from '../support/quota.ts';
+import { openTestRegistry } from '../support/registry.ts';
 
 /** Lists, ends, and what comes after: the rows of the design's table that are no pull and no push. */
 
@@ -49,16 +50,18 @@ const pushLarge: Scene = async ({ registry, repository, name }) => {
 };
 
 /**
- * From a tag past the window to the last blob, in a repository of its own beside the filled one. The
- * leases of its push are over and taken, unless it goes at once.
+ * From a tag past the window to the last blob, in a repository and a namespace of their own beside
+ * the filled ones. The leases of its push are over and taken, unless it goes at once.
  */
 const collectImage =
   (layers: number, { isLeased = false } = {}): Scene =>
   async ({ registry }) => {
-    const repository = await aRepository(registry);
+    const repository = await repositoryNamed(registry, `doomed/${crypto.randomUUID()}`);
+    const forgetAtOnce = (sql: string) => env.DB.prepare(sql).bind(repository.id);
     await env.DB.batch([
-      env.DB.prepare('UPDATE namespace SET removed_tag_expiration_s = 0'),
-      env.DB.prepare('UPDATE repository_gc SET policy_s = 0'),
+      forgetAtOnce(`UPDATE namespace SET removed_tag_expiration_s = 0
+        WHERE id = (SELECT namespace_id FROM repository WHERE id = ?)`),
+      forgetAtOnce('UPDATE repository_gc SET policy_s = 0 WHERE repository_id = ?'),
     ]);
     await pushTagged(registry, repository, { tagName: 'doomed', layers });
     const collectedMs = registry.clock.nowMs() + 2 * HOUR_MS;

@@ -5,7 +5,8 @@ import type { RepositoryName } from '../../src/model/names.ts';
 import type { RepositoryRef } from '../../src/model/references.ts';
 import type { Usage } from '../../src/model/usage.ts';
 import { pushTagged } from './content.ts';
-import { aRepository, openTestRegistry, type TestRegistry } from './registry.ts';
+import { repositoryNamed } from './quota.ts';
+import { openTestRegistry, type TestRegistry } from './registry.ts';
 
 /** Where an operation is counted: a repository that was filled before. */
 export interface World {
@@ -21,17 +22,22 @@ export type Scene = (world: World) => Promise<(registry: TestRegistry) => Promis
 const openCounted = () =>
   openTestRegistry({ answerTtlSec: 60, fetch: async () => new Response(null) });
 
-/** Repositories in front of a fence; they are empty. */
-export async function openWorlds(count: number): Promise<readonly World[]> {
+/** Repositories in front of a fence, each in a namespace of its own; they are empty. */
+export async function openWorlds(count: number): Promise<readonly [World, ...World[]]> {
   const registry = openCounted();
-  const worlds: World[] = [];
-  while (worlds.length < count) {
-    const repository = await aRepository(registry);
-    const name = { namespace: repository.namespaceName, repository: repository.name };
-    worlds.push({ registry, repository, name });
+  const first = await aWorld(registry, 'world-1/app');
+  const others: World[] = [];
+  while (others.length < count - 1) {
+    others.push(await aWorld(registry, `world-${others.length + 2}/app`));
   }
   await fence(registry);
-  return worlds;
+  return [first, ...others];
+}
+
+async function aWorld(registry: TestRegistry, text: string): Promise<World> {
+  const repository = await repositoryNamed(registry, text);
+  const name = { namespace: repository.namespaceName, repository: repository.name };
+  return { registry, repository, name };
 }
 
 /** What the operation of a scene asks of the stores. */
@@ -80,9 +86,9 @@ export async function fillTags({ registry, repository }: World, tags: number): P
  * there is one; with these there always is, so that figures can be compared to the row.
  */
 async function fence(registry: TestRegistry): Promise<void> {
-  const repository = await aRepository(registry);
-  const name = { namespace: repository.namespaceName, repository: repository.name };
-  await fillTags({ registry, repository, name }, 1);
+  const world = await aWorld(registry, 'zz/fence');
+  const { repository, name } = world;
+  await fillTags(world, 1);
   await pushTagged(registry, repository, { tagName: 'labelled', labels: { key: 'value' } });
   await registry.operations.startUpload(name);
   await env.DB.batch(

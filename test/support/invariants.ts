@@ -176,8 +176,11 @@ const ROW_CHECKS: readonly RowCheck[] = [
 ];
 
 /** The violations of what is true of the sizes that a quota counts. */
-export async function quotaSizesAreExact(): Promise<readonly string[]> {
-  const checks = ROW_CHECKS.filter(({ name }) => name.startsWith('quota:'));
+export const quotaSizesAreExact = (): Promise<readonly string[]> => findRowViolations('quota:');
+
+/** The violations that rows alone can tell, of the checks whose names begin so. */
+export async function findRowViolations(prefix = ''): Promise<readonly string[]> {
+  const checks = ROW_CHECKS.filter(({ name }) => name.startsWith(prefix));
   const results = await env.DB.batch<Row>(checks.map(({ sql }) => env.DB.prepare(sql)));
   return checks.flatMap(({ name }, at) =>
     (results[at]?.results ?? []).map((row) => `${name}: ${JSON.stringify(row)}`),
