@@ -12,11 +12,11 @@ import { measure } from './measure.mjs';
 import { BARE, OPERATIONS } from './operations.mjs';
 import { compareWithPeer } from './peer.mjs';
 import { workerProcess } from './process.mjs';
+import { measurePullReports } from './pull-reports.mjs';
 import { weighRows } from './rows.mjs';
 import { startRuntime } from './runtime.mjs';
 import { measureThroughput } from './throughput.mjs';
 
-const SAMPLES = 20;
 const OUTPUT = 'docs/benchmarks.md';
 
 /**
@@ -28,7 +28,10 @@ export async function runBenchmark({ isLarge }) {
   try {
     const measured = await measureAll(runtime, { isLarge });
     await runtime.stopServer();
-    const text = describeAll({ ...measured, rows: weighRows(runtime.state) }, { isLarge });
+    const rows = weighRows(runtime.state);
+    say('throughput');
+    const throughput = await measureThroughput();
+    const text = describeAll({ ...measured, rows, throughput }, { isLarge });
     writeFileSync(path.join(ROOT, OUTPUT), text);
     process.stdout.write(`${OUTPUT} is written.\n`);
   } finally {
@@ -48,15 +51,14 @@ async function measureAll(runtime, options) {
   const growing = await openGrowth(client, options);
   await fence(client);
   await fillTags(small, 100);
-  say('throughput');
-  const throughput = await measureThroughput(small, worker);
   say('operations');
   const operations = [];
   for (const operation of [...BARE, ...OPERATIONS]) {
-    const result = await measure(operation, small, { samples: SAMPLES, process: worker });
+    const result = await measure(operation, small, { process: worker });
     operations.push({ ...operation, ...result });
   }
   const cpu = await measureCpu(small, worker);
+  const reports = await measurePullReports(small);
   say('the other registry');
   const peer = await compareWithPeer(client);
   say('growth');
@@ -64,7 +66,7 @@ async function measureAll(runtime, options) {
   say('garbage');
   const garbage = await measureGarbage(client);
   client.close();
-  return { operations, cpu, growth, garbage, throughput, peer };
+  return { operations, cpu, reports, growth, garbage, peer };
 }
 
 const startedMs = Date.now();

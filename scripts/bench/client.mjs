@@ -16,10 +16,11 @@ const TOKEN_USED_MS_MAX = 3_000_000;
 /**
  * Asks a registry over connections that stay open.
  * @param {string} origin
- * @param {{ authorization?: string, connections?: number }} [options] without an authorization
- *   nobody logs in
+ * @param {{
+ *   authorization?: string, connections?: number, onAnswer?: (answer: Answer) => void,
+ * }} [options] without an authorization nobody logs in
  */
-export function openClient(origin, { authorization, connections = 1 } = {}) {
+export function openClient(origin, { authorization, connections = 1, onAnswer } = {}) {
   const agent = new http.Agent({ keepAlive: true, maxSockets: connections });
   /** @type {Map<string, { token: string, issuedMs: number }>} */
   const tokens = new Map();
@@ -51,6 +52,7 @@ export function openClient(origin, { authorization, connections = 1 } = {}) {
       });
       writeBody(request, body).catch(reject);
     });
+    onAnswer?.(answer);
     if (expect !== undefined && answer.status !== expect) {
       throw new Error(`${method} ${path}: ${answer.status} ${answer.body.toString()}`);
     }
@@ -85,13 +87,14 @@ export function openClient(origin, { authorization, connections = 1 } = {}) {
     /**
      * Asks as somebody who has a token for the repository.
      * @param {string} repository
+     * @param {{ from?: string }} [more] another repository that is pulled from
      * @returns {Promise<Send>}
      */
-    async into(repository) {
+    async into(repository, { from } = {}) {
+      const source = from === undefined ? '' : `&scope=repository:${from}:pull`;
+      const scope = `repository:${repository}:pull,push${source}`;
       const asked = async () =>
-        authorization === undefined
-          ? {}
-          : { Authorization: `Bearer ${await tokenFor(`repository:${repository}:pull,push`)}` };
+        authorization === undefined ? {} : { Authorization: `Bearer ${await tokenFor(scope)}` };
       await asked();
       return async (method, path, call = {}) =>
         send(method, `/v2/${repository}${path}`, {

@@ -4,7 +4,7 @@ import { digestOf } from './client.mjs';
 
 /** @typedef {import('./client.mjs').Send} Send */
 /** @typedef {{ digest: string, size: number }} Descriptor */
-/** @typedef {{ bytes: Buffer, digest: string, layers: readonly Descriptor[] }} Image */
+/** @typedef {{ bytes: Buffer, digest: string, config: Descriptor, layers: readonly Descriptor[] }} Image */
 
 export const MANIFEST_TYPE = 'application/vnd.oci.image.manifest.v1+json';
 const CONFIG_TYPE = 'application/vnd.oci.image.config.v1+json';
@@ -25,6 +25,27 @@ export async function pushBlob(send, bytes) {
     body: bytes,
     expect: 201,
   });
+  return { digest, size: bytes.length };
+}
+
+/**
+ * Pushes a blob in chunks.
+ * @param {Send} send
+ * @param {Buffer} bytes
+ * @param {number} chunkBytes
+ * @returns {Promise<Descriptor>}
+ */
+export async function pushInChunks(send, bytes, chunkBytes) {
+  const digest = digestOf(bytes);
+  const started = await send('POST', '/blobs/uploads/', { expect: 202 });
+  const closing = closingOf(started.headers.location, digest);
+  const [session = ''] = closing.split('?');
+  for (let offset = 0; offset < bytes.length; offset += chunkBytes) {
+    const body = bytes.subarray(offset, offset + chunkBytes);
+    const headers = { 'Content-Range': `${offset}-${offset + body.length - 1}` };
+    await send('PATCH', session, { headers, body, expect: 202 });
+  }
+  await send('PUT', closing, { body: Buffer.alloc(0), expect: 201 });
   return { digest, size: bytes.length };
 }
 
@@ -50,19 +71,30 @@ export async function anImage(send, { layers = 1, layerBytes = LAYER_BYTES, subj
   for (let layer = 0; layer < layers; layer += 1) {
     pushed.push(await pushBlob(send, randomBytes(layerBytes)));
   }
-  const rootfs = { type: 'layers', diff_ids: pushed.map(({ digest }) => digest) };
-  const content = { architecture: 'amd64', os: 'linux', rootfs };
+  return imageOf(send, pushed, subject);
+}
+
+/**
+ * An image of layers that the repository has.
+ * @param {Send} send
+ * @param {readonly Descriptor[]} layers
+ * @param {object} [subject]
+ * @returns {Promise<Image>}
+ */
+export async function imageOf(send, layers, subject) {
+  const rootfs = { type: 'layers', diff_ids: layers.map(({ digest }) => digest) };
+  const content = { architecture: 'amd64', os: 'linux', created: new Date().toISOString(), rootfs };
   const config = await pushBlob(send, Buffer.from(JSON.stringify(content)));
   const bytes = Buffer.from(
     JSON.stringify({
       schemaVersion: 2,
       mediaType: MANIFEST_TYPE,
       config: { mediaType: CONFIG_TYPE, ...config },
-      layers: pushed.map((layer) => ({ mediaType: LAYER_TYPE, ...layer })),
+      layers: layers.map((layer) => ({ mediaType: LAYER_TYPE, ...layer })),
       ...(subject === undefined ? {} : { subject }),
     }),
   );
-  return { bytes, digest: digestOf(bytes), layers: pushed };
+  return { bytes, digest: digestOf(bytes), config, layers };
 }
 
 /**

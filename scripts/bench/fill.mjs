@@ -3,8 +3,8 @@ import { MANIFEST_TYPE, pushTagged } from './content.mjs';
 /** @typedef {import('./client.mjs').Client} Client */
 /** @typedef {{ client: Client, send: import('./client.mjs').Send, repository: string }} World */
 
-/** What a manifest of ten layers weighs. */
-const BODY_CHARACTERS = 2000;
+/** What manifests of 1 to 15 layers weigh: a descriptor is 175 characters, the config's with the rest 330. */
+const BODY_CHARACTERS = '(330 + 175 * (1 + n % 15))';
 
 /**
  * Runs statements as one transaction, beside the registry.
@@ -50,8 +50,8 @@ export async function fence(client) {
 const numbers = (count) =>
   `WITH RECURSIVE counted(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM counted WHERE n < ${count})`;
 
-/** @param {string} repository */
-const idOf = (repository) => {
+/** @param {string} repository @returns {string} SQL that gives its id */
+export const idOf = (repository) => {
   const [namespace, name] = repository.split('/');
   return `(SELECT r.id FROM repository r JOIN namespace n ON n.id = r.namespace_id
     WHERE n.name = '${namespace}' AND r.name = '${name}')`;
@@ -100,19 +100,23 @@ export async function fillManifests(world, count) {
   const { client, repository } = world;
   await fillTags(world, TAGS_AT_LEAST);
   const id = idOf(repository);
-  const prefix = `${repository}-`;
   const filled = `m.repository_id = ${id} AND m.digest > 'sha256:' || printf('%064x', ${FIRST_MANIFEST} - 1)
     AND m.created_ms = 0`;
+  // Of the same lengths as the registry's own; the last 56 digits are those of the blob's manifest.
+  const uuid = `printf('%08x-0000-4000-8000-%012x', ${id}, n)`;
+  const blobOf = (/** @type {string} */ digits) =>
+    `'sha256:' || printf('%08x', ${id}) || ${digits}`;
   await runSql(client, [
     manifestRows({ id, count, first: FIRST_MANIFEST }),
     `INSERT INTO blob (uuid, digest, size_bytes, object_key, location, created_ms)
-      ${numbers(count)} SELECT '${prefix}' || n, '${prefix}' || printf('%064x', n - 1 + ${FIRST_MANIFEST}), 64,
-        'blobs/${prefix}' || printf('%036x', n), 'r2', 0 FROM counted`,
+      ${numbers(count)} SELECT ${uuid}, ${blobOf(`printf('%056x', n - 1 + ${FIRST_MANIFEST})`)}, 64,
+        'blobs/' || ${uuid}, 'r2', 0 FROM counted`,
     `INSERT INTO manifest_blob (repository_id, manifest_id, blob_id)
-      SELECT ${id}, m.id, (SELECT b.id FROM blob b WHERE b.digest = '${prefix}' || printf('%064x', ${FIRST_MANIFEST}))
+      SELECT ${id}, m.id, (SELECT b.id FROM blob b
+        WHERE b.digest = ${blobOf(`printf('%056x', ${FIRST_MANIFEST})`)})
       FROM manifest m WHERE ${filled}
       UNION SELECT ${id}, m.id, b.id FROM manifest m
-        JOIN blob b ON b.digest = '${prefix}' || substr(m.digest, 8) WHERE ${filled}`,
+        JOIN blob b ON b.digest = ${blobOf('substr(m.digest, 16)')} WHERE ${filled}`,
     `INSERT INTO tag (repository_id, name, manifest_id, lifetime_start_ms, is_current)
       SELECT ${id}, 'v' || m.id, m.id, 500000, 1 FROM manifest m WHERE ${filled}`,
   ]);

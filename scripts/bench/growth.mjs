@@ -5,7 +5,8 @@ import { figure, table } from './report.mjs';
 
 /** @typedef {import('./client.mjs').Client} Client */
 /** @typedef {import('./fill.mjs').World} World */
-/** @typedef {readonly { name: string, rows: readonly number[] }[]} Rows */
+/** @typedef {import('./worker/counted.ts').Counts} Counts */
+/** @typedef {readonly { name: string, counts: readonly Counts[] }[]} Grown */
 
 const SIZES = [100, 1000, 10_000, 100_000];
 const SIZES_LARGE = [...SIZES, 1_000_000];
@@ -31,14 +32,14 @@ export async function openGrowth(client, { isLarge }) {
     }
   }
   const small = await openWorld(client, 'grow/small');
-  return { client, sizes, worlds, small };
+  return { sizes, worlds, small };
 }
 
 /**
  * Fills them, and counts what each operation reads in each.
  * @param {Awaited<ReturnType<typeof openGrowth>>} growth
  */
-export async function measureGrowth({ client, sizes, worlds, small }) {
+export async function measureGrowth({ sizes, worlds, small }) {
   for (const { world, fill, size } of worlds) {
     await fill(world, size);
   }
@@ -46,29 +47,24 @@ export async function measureGrowth({ client, sizes, worlds, small }) {
   const sections = [];
   for (const [kind] of FILLINGS) {
     const grown = worlds.filter((one) => one.kind === kind).map(({ world }) => world);
-    sections.push({ kind, rows: await rowsReadIn(grown) });
+    sections.push({ kind, grown: await countsIn(grown) });
   }
-  sections.push({ kind: 'namespaces', rows: await rowsReadAmong(small, sizes) });
-  return {
-    sizes,
-    sections,
-    grew: sections.flatMap(({ kind, rows }) => whatGrew(kind, rows)),
-    client,
-  };
+  sections.push({ kind: 'namespaces', grown: await countsAmong(small, sizes) });
+  return { sizes, sections };
 }
 
 /**
  * @param {readonly World[]} worlds
- * @returns {Promise<Rows>}
+ * @returns {Promise<Grown>}
  */
-async function rowsReadIn(worlds) {
+async function countsIn(worlds) {
   const all = [];
   for (const operation of OPERATIONS) {
-    const rows = [];
+    const counts = [];
     for (const world of worlds) {
-      rows.push((await countOnce(operation, world)).rowsRead);
+      counts.push(await countOnce(operation, world));
     }
-    all.push({ name: operation.name, rows });
+    all.push({ name: operation.name, counts });
   }
   return all;
 }
@@ -81,26 +77,26 @@ const TICKS = ['* * * * *', '*/5 * * * *', '*/10 * * * *', '*/15 * * * *', '17 *
  * find nothing to do.
  * @param {World} world
  * @param {readonly number[]} sizes
- * @returns {Promise<Rows>}
+ * @returns {Promise<Grown>}
  */
-async function rowsReadAmong(world, sizes) {
-  /** @type {Map<string, number[]>} */
-  const rows = new Map();
-  const add = (/** @type {string} */ name, /** @type {number} */ count) =>
-    rows.set(name, [...(rows.get(name) ?? []), count]);
+async function countsAmong(world, sizes) {
+  /** @type {Map<string, Counts[]>} */
+  const grown = new Map();
+  const add = (/** @type {string} */ name, /** @type {Counts} */ counts) =>
+    grown.set(name, [...(grown.get(name) ?? []), counts]);
   let after = 0;
   for (const last of sizes) {
     await fillNamespaces(world.client, { after, last });
     after = last;
     for (const cron of TICKS) {
       await idleTick(world.client, cron);
-      add(`idle tick \`${cron}\``, (await idleTick(world.client, cron)).rowsRead);
+      add(`idle tick \`${cron}\``, await idleTick(world.client, cron));
     }
     for (const operation of OPERATIONS) {
-      add(operation.name, (await countOnce(operation, world)).rowsRead);
+      add(operation.name, await countOnce(operation, world));
     }
   }
-  return [...rows].map(([name, counts]) => ({ name, rows: counts }));
+  return [...grown].map(([name, counts]) => ({ name, counts }));
 }
 
 /**
@@ -114,34 +110,36 @@ export async function idleTick(client, cron) {
   return takeCounts(client);
 }
 
+/** @param {Counts} counts */
+const isSame = (counts) => JSON.stringify(counts);
+
 /**
- * @param {string} kind
- * @param {Rows} rows
- * @returns {readonly string[]} the operations that did not read the same everywhere
+ * @param {string} name
+ * @param {Grown} grown
+ * @returns {string} the rows that it read at all sizes, or from the smallest to the largest
  */
-function whatGrew(kind, rows) {
-  return rows
-    .filter((line) => new Set(line.rows).size > 1)
-    .map(({ name, rows: counts }) => `${name}, by ${kind}: ${counts.join(', ')}`);
+function cellOf(name, grown) {
+  const counts = grown.find((one) => one.name === name)?.counts ?? [];
+  return [...new Set(counts.map(({ rowsRead }) => figure(rowsRead)))].join(' to ');
 }
 
 /** @param {Awaited<ReturnType<typeof measureGrowth>>} growth */
-export function describeGrowth({ sizes, sections, grew }) {
-  const verdict =
-    grew.length === 0
-      ? 'Every figure is the same in all columns, to the row.'
-      : `Not the same in all columns:\n\n${grew.map((line) => `- ${line}`).join('\n')}`;
+export function describeGrowth({ sizes, sections }) {
+  const grew = sections.flatMap(({ kind, grown }) =>
+    grown
+      .filter(({ counts }) => new Set(counts.map(isSame)).size > 1)
+      .map(({ name, counts }) => `${name}, by ${kind}: ${counts.map(isSame).join(', ')}`),
+  );
+  const names = [...new Set(sections.flatMap(({ grown }) => grown.map(({ name }) => name)))];
   return [
-    verdict,
-    ...sections.map(({ kind, rows }) =>
-      [
-        `### Rows read by number of ${kind}`,
-        '',
-        table(
-          ['operation', ...sizes.map((size) => figure(size))],
-          rows.map(({ name, rows: counts }) => [name, ...counts.map((count) => figure(count))]),
-        ),
-      ].join('\n'),
+    `Rows read, in repositories and registries of ${sizes.map((size) => figure(size)).join(', ')} each; one
+figure stands for all of these sizes.`,
+    table(
+      ['operation', ...sections.map(({ kind }) => kind)],
+      names.map((name) => [name, ...sections.map(({ grown }) => cellOf(name, grown))]),
     ),
+    grew.length === 0
+      ? 'Everything that is counted is the same at all sizes: round trips, statements, rows, KV and R2.'
+      : `Not the same at all sizes:\n\n${grew.map((line) => `- ${line}`).join('\n')}`,
   ].join('\n\n');
 }

@@ -1,16 +1,14 @@
 import { randomBytes } from 'node:crypto';
 
-import { digestOf } from './client.mjs';
-import { anImage, closingOf, pushBlob, pushTagged, putManifest } from './content.mjs';
+import { anImage, pushBlob, pushInChunks, pushTagged, putManifest } from './content.mjs';
 
 /** @typedef {import('./fill.mjs').World} World */
 /**
  * What is measured. `prepare` makes ready, uncounted, and gives what is counted. `budget` is what it
- * may cost at most: round trips, rows read and written.
+ * may cost at most.
  * @typedef {{
  *   name: string,
- *   budget: readonly [roundTrips: number, rowsRead: number, rowsWritten: number] | null,
- *   isConstant: boolean,
+ *   budget: { roundTrips: number, rowsRead: number, rowsWritten: number } | null,
  *   prepare: (world: World) => Promise<() => Promise<unknown>>,
  * }} Operation
  */
@@ -26,7 +24,6 @@ const aTag = () => `t${(unique += 1)}`;
 const bare = (name) => ({
   name: `(${name})`,
   budget: null,
-  isConstant: false,
   prepare:
     async ({ client }) =>
     () =>
@@ -35,11 +32,15 @@ const bare = (name) => ({
 
 /**
  * @param {string} name
- * @param {NonNullable<Operation['budget']>} budget
+ * @param {readonly [roundTrips: number, rowsRead: number, rowsWritten: number]} budget
  * @param {Operation['prepare']} prepare
  * @returns {Operation}
  */
-const operation = (name, budget, prepare) => ({ name, budget, isConstant: true, prepare });
+const operation = (name, [roundTrips, rowsRead, rowsWritten], prepare) => ({
+  name,
+  budget: { roundTrips, rowsRead, rowsWritten },
+  prepare,
+});
 
 /** @param {string} method */
 const byTag =
@@ -117,18 +118,7 @@ const chunkedPush =
   (chunks) =>
   async ({ send }) => {
     const bytes = randomBytes(chunks * CHUNK_BYTES);
-    const digest = digestOf(bytes);
-    return async () => {
-      const started = await send('POST', '/blobs/uploads/', { expect: 202 });
-      const closing = closingOf(started.headers.location, digest);
-      const [session = ''] = closing.split('?');
-      for (let offset = 0; offset < bytes.length; offset += CHUNK_BYTES) {
-        const body = bytes.subarray(offset, offset + CHUNK_BYTES);
-        const headers = { 'Content-Range': `${offset}-${offset + body.length - 1}` };
-        await send('PATCH', session, { headers, body, expect: 202 });
-      }
-      await send('PUT', closing, { body: Buffer.alloc(0), expect: 201 });
-    };
+    return () => pushInChunks(send, bytes, CHUNK_BYTES);
   };
 
 /** @param {number} layers @returns {Operation['prepare']} */
@@ -141,7 +131,20 @@ const manifestPush =
   };
 
 /** @type {Operation['prepare']} */
+const mount = async ({ client, repository }) => {
+  const source = `${repository}-source`;
+  const { digest } = await pushBlob(await client.into(source), randomBytes(64));
+  const send = await client.into(repository, { from: source });
+  const path = `/blobs/uploads/?mount=${digest}&from=${source}`;
+  return () => send('POST', path, { expect: 201 });
+};
+
+/** @type {Operation['prepare']} */
 const tagDelete = async ({ send }) => {
+  // The first one in a repository also sets when collection is to look there.
+  const first = aTag();
+  await pushTagged(send, first);
+  await send('DELETE', `/manifests/${first}`, { expect: 202 });
   const tag = aTag();
   await pushTagged(send, tag);
   return () => send('DELETE', `/manifests/${tag}`, { expect: 202 });
@@ -175,6 +178,7 @@ export const OPERATIONS = [
   operation('token', [2, 16, 0], token),
   operation('blob push, one body', [3, 40, 20], blobPush),
   operation('blob push, 4 chunks', [4 + 2 * 4, 60 + 19 * 4, 40 + 10 * 4], chunkedPush(4)),
+  operation('mount a blob', [3, 20, 8], mount),
   operation('manifest push, 1 layer', perManifest(1), manifestPush(1)),
   operation('manifest push, 20 layers', perManifest(20), manifestPush(20)),
   operation('tag delete', [3, 16 + AUDIT.rowsRead, 20 + AUDIT.rowsWritten], tagDelete),

@@ -23,8 +23,15 @@ export const ms = (milliseconds) => figure(milliseconds, milliseconds < 10 ? 1 :
 /** @param {number} dollarsPerMillion */
 export const dollars = (dollarsPerMillion) => `$${dollarsPerMillion.toFixed(3)}`;
 
-/** @param {readonly number[]} values */
-export function median(values) {
+/**
+ * @param {readonly number[]} values
+ * @param {number} part of them that are not above it, 0 to 1
+ */
+export function percentile(values, part) {
   const sorted = values.toSorted((one, other) => one - other);
-  return sorted[Math.floor(sorted.length / 2)] ?? Number.NaN;
+  const at = Math.max(0, Math.ceil(part * sorted.length) - 1);
+  return sorted[at] ?? Number.NaN;
 }
+
+/** @param {readonly number[]} values */
+export const median = (values) => percentile(values, 0.5);

@@ -1,7 +1,4 @@
-import { readdirSync } from 'node:fs';
-import path from 'node:path';
-import { DatabaseSync } from 'node:sqlite';
-
+import { openStore } from './objects.mjs';
 import { figure, table } from './report.mjs';
 
 /** Those that grow with what is pushed. */
@@ -10,13 +7,14 @@ const TABLES = [
   'manifest',
   'manifest_blob',
   'blob',
-  'uploaded_blob',
-  'repository',
   'namespace',
+  'repository',
+  'repository_gc',
+  'uploaded_blob',
+  'audit_log',
 ];
 /** Fewer rows do not fill pages enough to say anything. */
-const ROWS_MIN = 10_000;
-const LOCKED_MS_MAX = 20_000;
+const ROWS_MIN = 1000;
 
 /**
  * What rows weigh with all of their indexes, in the pages of the stopped runtime's database.
@@ -24,14 +22,7 @@ const LOCKED_MS_MAX = 20_000;
  * @returns {readonly { name: string, rows: number, bytesPerRow: number }[]}
  */
 export function weighRows(state) {
-  const directory = path.join(state, 'v3/d1/miniflare-D1DatabaseObject');
-  const file = readdirSync(directory).find(
-    (name) => name.endsWith('.sqlite') && !name.startsWith('metadata'),
-  );
-  const database = new DatabaseSync(path.join(directory, file ?? ''), {
-    // The runtime's last process may be at its end, not over it.
-    timeout: LOCKED_MS_MAX,
-  });
+  const database = openStore(state, 'd1');
   try {
     return TABLES.map((name) => {
       const rows = Number(database.prepare(`SELECT count(*) AS n FROM ${name}`).get()?.n);

@@ -18,9 +18,9 @@ const COUNTED_WORKER = 'scripts/bench/worker/index.ts';
 /**
  * Starts a local runtime of its own: a free port, stores and secrets in a temporary folder, which
  * is gone when it stops, or with this process.
- * @param {{ isCounted?: boolean }} [options] not counted, it is the Worker as it is deployed
+ * @param {{ variables?: Record<string, string> }} [options] settings beside those that it has
  */
-export async function startRuntime({ isCounted = true } = {}) {
+export async function startRuntime({ variables = {} } = {}) {
   const directory = mkdtempSync(path.join(tmpdir(), 'berth-bench-'));
   process.once('exit', () => rmSync(directory, { recursive: true, force: true }));
   const devVars = path.join(directory, 'vars');
@@ -36,17 +36,18 @@ export async function startRuntime({ isCounted = true } = {}) {
     'env-file': devVars,
     'log-level': 'error',
   };
-  const variables = [
+  const settings = {
     // No token is to be renewed in the middle of what is counted.
-    'TOKEN_TTL_SEC:3600',
+    TOKEN_TTL_SEC: '3600',
     // What is reported once a minute would go on for a minute; the bill adds it.
-    ...(isCounted ? ['PULL_REPORT_INTERVAL_SEC:0'] : []),
-  ];
+    PULL_REPORT_INTERVAL_SEC: '0',
+    ...variables,
+  };
   const server = startWrangler([
     'dev',
-    ...(isCounted ? [COUNTED_WORKER] : []),
+    COUNTED_WORKER,
     ...Object.entries(flags).flatMap(([name, value]) => [`--${name}`, value]),
-    ...variables.flatMap((variable) => ['--var', variable]),
+    ...Object.entries(settings).flatMap(([name, value]) => ['--var', `${name}:${value}`]),
   ]);
   const origin = `http://localhost:${port}`;
   await waitUntilReady(`${origin}/health/instance`, server);

@@ -1,7 +1,11 @@
 import { createHash, randomBytes } from 'node:crypto';
 
+import { openClient } from './client.mjs';
 import { closingOf } from './content.mjs';
+import { openWorld } from './fill.mjs';
+import { workerProcess } from './process.mjs';
 import { figure, table } from './report.mjs';
+import { startRuntime } from './runtime.mjs';
 
 const MB = 1_000_000;
 const SIZES_MB = [10, 100, 1000];
@@ -23,21 +27,57 @@ async function* pieces({ seed, fromMb, countMb }) {
 }
 
 /**
- * Uploads and downloads blobs of several sizes: how fast, and how much memory the runtime had.
- * @param {import('./fill.mjs').World} world
- * @param {import('./process.mjs').Watched} process
+ * One way to keep a blob and get it back.
+ * @typedef {{
+ *   upload: (blob: { sizeMb: number, digest: string }) => Promise<unknown>,
+ *   download: (digest: string) => Promise<Response>,
+ * }} Way
  */
-export async function measureThroughput({ client, send, repository }, process) {
-  const results = [];
-  for (const sizeMb of SIZES_MB) {
-    const digest = await digestOfPieces(sizeMb);
-    const up = await timed(process, () => upload(send, { sizeMb, digest }));
-    const Authorization = await client.bearer(repository);
-    const url = `${client.origin}/v2/${repository}/blobs/${digest}`;
-    const down = await timed(process, () => download(url, { Authorization, digest }));
-    results.push({ sizeMb, up, down });
+
+/**
+ * Uploads and downloads blobs of several sizes, by the registry and by a Worker that hands the same
+ * bytes to R2 and back: how fast, and how much memory the runtime had. Each has a runtime of its own,
+ * for memory that was once taken is not all given back.
+ */
+export async function measureThroughput() {
+  return {
+    registry: await measureWay(async (client) => {
+      const { send, repository } = await openWorld(client, 'bytes/app');
+      const Authorization = await client.bearer(repository);
+      return {
+        upload: (blob) => upload(send, blob),
+        download: (digest) =>
+          fetch(`${client.origin}/v2/${repository}/blobs/${digest}`, {
+            headers: { Authorization },
+          }),
+      };
+    }),
+    bare: await measureWay(async (client) => ({
+      upload: (blob) => uploadBare(client, blob),
+      download: (digest) => fetch(`${client.origin}/bench/object/${digest}`),
+    })),
+  };
+}
+
+/** @param {(client: import('./client.mjs').Client) => Promise<Way>} open */
+async function measureWay(open) {
+  const runtime = await startRuntime();
+  try {
+    const client = openClient(runtime.origin, { authorization: runtime.authorization });
+    const way = await open(client);
+    const process = workerProcess(runtime);
+    const results = [];
+    for (const sizeMb of SIZES_MB) {
+      const digest = await digestOfPieces(sizeMb);
+      const up = await timed(process, () => way.upload({ sizeMb, digest }));
+      const down = await timed(process, async () => verify(await way.download(digest), digest));
+      results.push({ sizeMb, up, down });
+    }
+    client.close();
+    return results;
+  } finally {
+    await runtime.stop();
   }
-  return results;
 }
 
 /** @param {number} sizeMb */
@@ -79,23 +119,54 @@ async function upload(send, { sizeMb, digest }) {
 }
 
 /**
- * @param {string} url
- * @param {{ Authorization: string, digest: string }} expected
+ * The same bytes in the same requests: R2's own multipart upload, a part a request.
+ * @param {import('./client.mjs').Client} client
+ * @param {{ sizeMb: number, digest: string }} blob
  */
-async function download(url, { Authorization, digest }) {
-  const { body } = await fetch(url, { headers: { Authorization } });
+async function uploadBare({ send }, { sizeMb, digest }) {
+  const path = `/bench/object/${digest}`;
+  if (sizeMb <= BODY_MB_MAX) {
+    const body = pieces({ seed: sizeMb, fromMb: 0, countMb: sizeMb });
+    await send('PUT', path, {
+      headers: { 'Content-Length': String(sizeMb * MB) },
+      body,
+      expect: 200,
+    });
+    return;
+  }
+  const started = await send('POST', path, { expect: 200 });
+  const { uploadId } = /** @type {{ uploadId: string }} */ (JSON.parse(started.body.toString()));
+  const parts = [];
+  for (let fromMb = 0; fromMb < sizeMb; fromMb += BODY_MB_MAX) {
+    const countMb = Math.min(BODY_MB_MAX, sizeMb - fromMb);
+    const part = await send('PUT', `${path}?upload=${uploadId}&part=${parts.length + 1}`, {
+      headers: { 'Content-Length': String(countMb * MB) },
+      body: pieces({ seed: sizeMb, fromMb, countMb }),
+      expect: 200,
+    });
+    parts.push(JSON.parse(part.body.toString()));
+  }
+  const body = Buffer.from(JSON.stringify(parts));
+  await send('POST', `${path}?upload=${uploadId}`, { body, expect: 200 });
+}
+
+/**
+ * @param {Response} response
+ * @param {string} digest
+ */
+async function verify({ body, status }, digest) {
   const hash = createHash('sha256');
   for await (const chunk of body ?? []) {
     hash.update(chunk);
   }
-  if (`sha256:${hash.digest('hex')}` !== digest) {
-    throw new Error(`wrong bytes at ${url}`);
+  if (status !== 200 || `sha256:${hash.digest('hex')}` !== digest) {
+    throw new Error(`wrong bytes of ${digest}, status ${status}`);
   }
 }
 
 /**
  * @param {import('./process.mjs').Watched} process
- * @param {() => Promise<void>} run
+ * @param {() => Promise<unknown>} run
  */
 async function timed(process, run) {
   process.resetPeak();
@@ -109,18 +180,33 @@ async function timed(process, run) {
   };
 }
 
-/** @param {Awaited<ReturnType<typeof measureThroughput>>} results */
-export function describeThroughput(results) {
-  const lines = results.flatMap(({ sizeMb, up, down }) =>
-    /** @type {const} */ ([
-      [`upload${sizeMb > BODY_MB_MAX ? `, chunks of ${BODY_MB_MAX} MB` : ', one body'}`, up],
-      ['download', down],
-    ]).map(([what, { seconds, peakBytes, addedBytes }]) => [
-      `${what}, ${figure(sizeMb)} MB`,
-      figure(sizeMb / seconds),
-      figure(peakBytes / MB),
-      figure(addedBytes / MB),
-    ]),
-  );
-  return table(['', 'MB a second', 'peak memory, MB', 'above before, MB'], lines);
+/** @param {Awaited<ReturnType<typeof measureThroughput>>} measured */
+export function describeThroughput({ registry, bare }) {
+  const lines = registry.flatMap(({ sizeMb, up, down }, at) => {
+    const what = `${figure(sizeMb)} MB`;
+    return [
+      lineOf(
+        `upload, ${what}${sizeMb > BODY_MB_MAX ? `, in chunks of ${BODY_MB_MAX} MB` : ''}`,
+        sizeMb,
+        [up, bare[at]?.up],
+      ),
+      lineOf(`download, ${what}`, sizeMb, [down, bare[at]?.down]),
+    ];
+  });
+  const head = ['', 'MB a second', 'bare', 'peak memory, MB', 'bare', 'above before, MB', 'bare'];
+  return table(head, lines);
 }
+
+/** @typedef {Awaited<ReturnType<typeof timed>>} Timed */
+
+/**
+ * @param {string} name
+ * @param {number} sizeMb
+ * @param {readonly (Timed | undefined)[]} sides the registry, and the Worker that only hands on
+ */
+const lineOf = (name, sizeMb, sides) => [
+  name,
+  ...sides.map((side) => figure(sizeMb / (side?.seconds ?? Number.NaN))),
+  ...sides.map((side) => figure((side?.peakBytes ?? Number.NaN) / MB)),
+  ...sides.map((side) => figure((side?.addedBytes ?? Number.NaN) / MB)),
+];

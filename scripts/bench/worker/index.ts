@@ -4,35 +4,44 @@
  */
 import registry from '../../../src/index.ts';
 import { type Counts, countedBindings, noCounts } from './counted.ts';
+import { answerObject } from './object.ts';
+import { type Replay, replayedDatabase } from './replayed.ts';
 
 /** The stores are asked by one isolate, so what it counts is all there is. */
 const counts = noCounts();
 let counted: Env | undefined;
+/** The registry keeps the bindings that it is given first, so these can be told to replay. */
+let replay: Replay = null;
+const bindingsOf = (env: Env): Env =>
+  countedBindings({ ...env, DB: replayedDatabase(env.DB, () => replay) }, counts);
 /** What goes on behind answers. */
 let background: Promise<unknown>[] = [];
 
 export default {
   async fetch(request, env, context) {
     const { pathname } = new URL(request.url);
+    counted ??= bindingsOf(env);
+    if (pathname.startsWith('/bench/object/')) {
+      return answerObject(request, env.BUCKET);
+    }
     switch (pathname) {
       case '/bench/empty':
         return new Response('{}');
       case '/bench/statement':
-        return Response.json(await runStatement(env.DB));
+        return Response.json(await runStatement(counted.DB));
       case '/bench/sql':
         return Response.json(await runSql(env.DB, await request.json()));
       case '/bench/counts':
         return Response.json(await takeCounts());
       case '/bench/repeat':
-        return repeat(request, { env, context });
+        return repeat(request, { bindings: counted, context });
       default:
-        counted ??= countedBindings(env, counts);
         return registry.fetch(request, counted, watched(context));
     }
   },
 
   async scheduled(controller, env, context) {
-    counted ??= countedBindings(env, counts);
+    counted ??= bindingsOf(env);
     await registry.scheduled(controller, counted, watched(context));
   },
 } satisfies ExportedHandler<Env>;
@@ -45,28 +54,29 @@ async function runStatement(database: D1Database): Promise<unknown> {
 
 /**
  * Asks for the path in `X-Path` so many times as `X-Times` says, without a network between. What
- * that takes is the Worker's own CPU time and that of the local stores.
+ * that takes is the Worker's own CPU time and that of the local stores; without the database's, if
+ * `X-Database` says that its answers are replayed.
  */
 async function repeat(
   { headers, url }: Request,
-  { env, context }: { env: Env; context: ExecutionContext },
+  { bindings, context }: { bindings: Env; context: ExecutionContext },
 ): Promise<Response> {
   const path = headers.get('X-Path') ?? '/';
   const authorization = headers.get('Authorization') ?? '';
+  replay = headers.get('X-Database') === 'replayed' ? new Map() : null;
   const answers = new Set<number>();
   for (let times = Number(headers.get('X-Times')); times > 0; times -= 1) {
     const request = new Request<unknown, IncomingRequestCfProperties>(new URL(path, url), {
       headers: { Authorization: authorization },
     });
     const answer =
-      path === '/bench/statement'
-        ? Response.json(await runStatement(env.DB))
-        : path === '/bench/empty'
-          ? new Response('{}')
-          : await registry.fetch(request, env, context);
+      path === '/bench/empty'
+        ? new Response('{}')
+        : await registry.fetch(request, bindings, context);
     await answer.arrayBuffer();
     answers.add(answer.status);
   }
+  replay = null;
   return Response.json([...answers]);
 }
 
