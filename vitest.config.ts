@@ -20,6 +20,7 @@ const OWN_ISOLATE = [
   'test/http/management/logs.test.ts',
   'test/http/oci/{pull-statistics,regions}.test.ts',
   'test/cron/**/*.test.ts',
+  'test/rpc/**/*.test.ts',
 ];
 const E2E_RING = 'test/e2e/**';
 

@@ -1,6 +1,6 @@
+import { ConfigurationError } from './configuration-error.ts';
 import type { JobScope } from './cron/run.ts';
 import type { AuthDeps } from './http/auth/dependencies.ts';
-import { ConfigurationError } from './http/configuration-error.ts';
 import type { RequestScope } from './http/scope.ts';
 import { describeError, log } from './log.ts';
 import {

@@ -1,11 +1,12 @@
 import type { Hono } from 'hono';
 
+import { ConfigurationError } from './configuration-error.ts';
 import { runSchedule } from './cron/run.ts';
 import { authDeps, openJobScope, openScope } from './deps.ts';
 import { createApp, createMisconfiguredApp } from './http/app.ts';
 import { requireAuthConfiguration } from './http/auth/configuration.ts';
-import { ConfigurationError } from './http/configuration-error.ts';
 import type { AppEnv } from './http/scope.ts';
+import { registryService } from './rpc/registry-service.ts';
 import { readSettings } from './settings.ts';
 
 /** An isolate serves one environment, so its app is made once. */
@@ -41,3 +42,8 @@ export default {
     await runSchedule(cron, () => openJobScope(env, { settings, context }));
   },
 } satisfies ExportedHandler<Env>;
+
+/** The registry data interface for other Workers, by service binding: `docs/service-binding.md`. */
+export class RegistryService extends registryService((env, context) =>
+  openScope(env, { settings: readSettings(env), bookmark: null, context }),
+) {}

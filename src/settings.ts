@@ -1,6 +1,6 @@
 import { z } from 'zod';
 
-import { ConfigurationError } from './http/configuration-error.ts';
+import { ConfigurationError } from './configuration-error.ts';
 import {
   ANSWER_TTL_SEC_DEFAULT,
   ISSUER_LENGTH_MAX,

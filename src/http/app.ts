@@ -2,6 +2,7 @@ import { type Context, Hono } from 'hono';
 import { HTTPException } from 'hono/http-exception';
 import { requestId } from 'hono/request-id';
 
+import { ConfigurationError } from '../configuration-error.ts';
 import { describeError, log } from '../log.ts';
 import { isRegistryError } from '../model/errors.ts';
 import { auditLog } from './audit-log.ts';
@@ -9,7 +10,6 @@ import type { AuthDeps } from './auth/dependencies.ts';
 import { federationEndpoint } from './auth/federation-endpoint.ts';
 import { authentication } from './auth/middleware.ts';
 import { tokenEndpoint } from './auth/token-endpoint.ts';
-import { ConfigurationError } from './configuration-error.ts';
 import { endToEndHealth, instanceHealth } from './health.ts';
 import { managementRoutes } from './management/api.ts';
 import { answerManagementError, ManagementError, toManagementError } from './management/errors.ts';

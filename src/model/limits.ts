@@ -382,3 +382,5 @@ export const IMPORT_LIFETIME_MS_MAX = 172_800_000;
 export const IMPORT_KEPT_MS = 604_800_000;
 /** Each may have thousands of items. */
 export const IMPORTS_FORGOTTEN_PER_RUN_MAX = 20;
+/** How many seconds a call of another Worker may name: so far from now a time is still a time. */
+export const CALL_SECONDS_MAX = 999_999_999;

@@ -11,6 +11,7 @@ const STOP_MS_MAX = 15_000;
 const LOG_MS_MAX = 10_000;
 
 /** @typedef {{ method: string, path: string, status: number }} LoggedRequest */
+/** @typedef {{ method: string, outcome: string, d1RoundTrips: number }} LoggedCall */
 /** @typedef {import('node:child_process').ChildProcess} ChildProcess */
 
 /**
@@ -46,6 +47,21 @@ export async function startServer(stateDirectory, { port, flags = [] } = {}) {
   );
   const [, host = '', username = '', password = ''] = login;
 
+  /**
+   * @template Line
+   * @param {() => Line[]} read
+   * @param {(line: Line) => boolean} isLast
+   */
+  const loggedUntil = (read, isLast) =>
+    waitFor(
+      () => {
+        const lines = read();
+        const last = lines.findIndex(isLast);
+        return last === -1 ? null : lines.slice(0, last + 1);
+      },
+      { limitMs: LOG_MS_MAX, failure: () => `what is awaited is not logged:\n${output}` },
+    );
+
   return {
     host,
     username,
@@ -61,15 +77,18 @@ export async function startServer(stateDirectory, { port, flags = [] } = {}) {
      * @param {(request: LoggedRequest) => boolean} isLast
      * @returns {Promise<LoggedRequest[]>} up to and with the last
      */
-    requestsSince: (count, isLast) =>
-      waitFor(
-        () => {
-          const requests = parseRequests(output).slice(count);
-          const last = requests.findIndex(isLast);
-          return last === -1 ? null : requests.slice(0, last + 1);
-        },
-        { limitMs: LOG_MS_MAX, failure: () => `the awaited request is not logged:\n${output}` },
-      ),
+    requestsSince: (count, isLast) => loggedUntil(() => parseRequests(output).slice(count), isLast),
+
+    /** @returns {number} how many calls over the service binding were logged so far */
+    countCalls: () => parseCalls(output).length,
+
+    /**
+     * The same of calls over the service binding.
+     * @param {number} count of calls to leave out at the start
+     * @param {(call: LoggedCall) => boolean} isLast
+     * @returns {Promise<LoggedCall[]>} up to and with the last
+     */
+    callsSince: (count, isLast) => loggedUntil(() => parseCalls(output).slice(count), isLast),
 
     /** @returns {Promise<number | null>} the exit code */
     stop: async () => {
@@ -121,6 +140,15 @@ function parseRequests(output) {
   return [...stripVTControlCharacters(output).matchAll(line)].map(
     ([, method = '', path = '', status]) => ({ method, path, status: Number(status) }),
   );
+}
+
+/**
+ * @param {string} output of `wrangler dev`
+ * @returns {LoggedCall[]}
+ */
+function parseCalls(output) {
+  const line = /\{"level":"info","event":"call",.*\}/g;
+  return [...stripVTControlCharacters(output).matchAll(line)].map(([json]) => JSON.parse(json));
 }
 
 /**

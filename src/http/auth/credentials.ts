@@ -1,5 +1,5 @@
+import { ConfigurationError } from '../../configuration-error.ts';
 import { ADMINISTRATOR_NAME, isRobotName, parseAccountName } from '../../model/accounts.ts';
-import { ConfigurationError } from '../configuration-error.ts';
 import { ADMINISTRATOR, type AdministratorActor, ANY_USERNAME, type Claimant } from './actor.ts';
 import type { AuthDeps } from './dependencies.ts';
 import { verifyRobotToken } from './robot-token.ts';

@@ -1,7 +1,7 @@
 import { calculateJwkThumbprint, importJWK } from 'jose';
 import { z } from 'zod';
 
-import { ConfigurationError } from '../configuration-error.ts';
+import { ConfigurationError } from '../../configuration-error.ts';
 import type { AuthDeps } from './dependencies.ts';
 
 /** The algorithm of every token: ECDSA on P-256 with SHA-256 (RFC 7518, 3.4). */

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 
-import { ConfigurationError } from '../configuration-error.ts';
+import { ConfigurationError } from '../../configuration-error.ts';
 import { type BearerActor, type Subject, formatSubject, parseSubject } from './actor.ts';
 import type { AuthDeps } from './dependencies.ts';
 import { ACTIONS, type RepositoryScope, parseScopedName } from './scopes.ts';

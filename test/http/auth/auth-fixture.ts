@@ -1,6 +1,7 @@
 import { Hono } from 'hono';
 import { type JWK, exportJWK, generateKeyPair } from 'jose';
 
+import { ConfigurationError } from '../../../src/configuration-error.ts';
 import {
   type AuthContext,
   requireAccess,
@@ -13,7 +14,6 @@ import { type AuthVariables, authentication } from '../../../src/http/auth/middl
 import { parseScopes } from '../../../src/http/auth/scopes.ts';
 import { type TokenEnv, tokenEndpoint } from '../../../src/http/auth/token-endpoint.ts';
 import { mintToken } from '../../../src/http/auth/token.ts';
-import { ConfigurationError } from '../../../src/http/configuration-error.ts';
 import { OciError } from '../../../src/http/oci/errors.ts';
 import { formatRepositoryName, parseRepositoryName } from '../../../src/model/names.ts';
 import { type EpochMs, epochMs } from '../../../src/model/time.ts';

@@ -1,9 +1,9 @@
 import * as fc from 'fast-check';
 import { describe, it } from 'vitest';
 
+import { ConfigurationError } from '../../../src/configuration-error.ts';
 import { ADMINISTRATOR } from '../../../src/http/auth/actor.ts';
 import { identify, parseAuthorization } from '../../../src/http/auth/credentials.ts';
-import { ConfigurationError } from '../../../src/http/configuration-error.ts';
 import { ADMIN_PASSWORD, HOST, authDeps, basic } from './auth-fixture.ts';
 
 describe('parseAuthorization', () => {

@@ -1,8 +1,8 @@
 import { calculateJwkThumbprint, exportJWK, generateKeyPair } from 'jose';
 import { describe, it } from 'vitest';
 
+import { ConfigurationError } from '../../../src/configuration-error.ts';
 import { requireSigningKeys } from '../../../src/http/auth/signing-key.ts';
-import { ConfigurationError } from '../../../src/http/configuration-error.ts';
 import { SIGNING_JWK, aSigningJwk } from './auth-fixture.ts';
 
 const keysOf = (tokenSigningKey: string | undefined, tokenSigningKeyPrevious?: string) =>

@@ -1,10 +1,10 @@
 import { type JWTPayload, SignJWT, decodeJwt, decodeProtectedHeader, importJWK } from 'jose';
 import { describe, it } from 'vitest';
 
+import { ConfigurationError } from '../../../src/configuration-error.ts';
 import { ADMINISTRATOR, ANONYMOUS } from '../../../src/http/auth/actor.ts';
 import { parseScopes } from '../../../src/http/auth/scopes.ts';
 import { mintToken, verifyToken } from '../../../src/http/auth/token.ts';
-import { ConfigurationError } from '../../../src/http/configuration-error.ts';
 import { addSeconds } from '../../../src/model/time.ts';
 import { HOST, NOW_MS, NOW_SEC, SIGNING_JWK, authDeps, clockAt } from './auth-fixture.ts';
 

@@ -2,8 +2,8 @@ import { createExecutionContext } from 'cloudflare:test';
 import { env } from 'cloudflare:workers';
 import { describe, it } from 'vitest';
 
+import { ConfigurationError } from '../../../src/configuration-error.ts';
 import { openScope } from '../../../src/deps.ts';
-import { ConfigurationError } from '../../../src/http/configuration-error.ts';
 import { readSettings } from '../../../src/settings.ts';
 import { aRepositoryName } from '../../support/registry.ts';
 
