@@ -21,7 +21,7 @@ const AS_BUILT: TestRegistryOptions = {
   legacyImageKey: env.LEGACY_IMAGE_KEY,
 };
 
-/** A repository that has something for every method. Two of them are alike but for their names. */
+/** A repository that has something for every method. */
 export async function aFullRepository() {
   const clock = new TestClock();
   clock.set(Date.now() - 60_000);
@@ -66,6 +66,16 @@ export async function aFullRepository() {
 }
 
 export type FullRepository = Awaited<ReturnType<typeof aFullRepository>>;
+
+/**
+ * Two that are alike but for their names, in front of a third: a probe for what is absent reads the
+ * row beside its place, if there is one, and so there is one for both.
+ */
+export async function twoAlike(): Promise<readonly [FullRepository, FullRepository]> {
+  const [first, second] = [await aFullRepository(), await aFullRepository()];
+  await aFullRepository();
+  return [first, second];
+}
 
 /** What is in a repository, without what only names it. */
 export async function contentOf({ repository: { id } }: FullRepository): Promise<unknown> {

@@ -11,6 +11,7 @@ import {
   type FullRepository,
   openInside,
   type SameForm,
+  twoAlike,
 } from './world.ts';
 
 const RECEIVED = {
@@ -56,7 +57,7 @@ const WRITES: {
 describe('a write over the binding', () => {
   for (const [name, write] of Object.entries(WRITES)) {
     it(`does what it does inside, at the same cost: ${name}`, async ({ expect }) => {
-      const [here, there] = [await aFullRepository(), await aFullRepository()];
+      const [here, there] = await twoAlike();
       const before = await contentOf(here);
       expect(await contentOf(there)).toEqual(before);
       const inside = openInside();
@@ -77,7 +78,7 @@ describe('a write over the binding', () => {
   it('puts a list of labels, in its order, at the cost that a callback has inside', async ({
     expect,
   }) => {
-    const [here, there] = [await aFullRepository(), await aFullRepository()];
+    const [here, there] = await twoAlike();
     const labels = [
       { key: 'quay.immutable', value: 'true', source: 'api' },
       { key: 'com.example.json', value: '{"a":1}', source: 'api' },

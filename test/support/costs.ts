@@ -91,12 +91,19 @@ async function fence(registry: TestRegistry): Promise<void> {
   await fillTags(world, 1);
   await pushTagged(registry, repository, { tagName: 'labelled', labels: { key: 'value' } });
   await registry.operations.startUpload(name);
+  await registry.operations.createNotification(repository, {
+    event: 'repo_push',
+    eventConfig: {},
+    url: 'https://hooks.example.com/',
+    title: null,
+  });
   await env.DB.batch(
     [
       `UPDATE blob SET uuid = 'zz' || id, digest = 'zz' || id, object_key = 'zz' || id`,
       `UPDATE manifest SET digest = 'zz' || id`,
       `UPDATE tag SET name = 'zz' || id WHERE repository_id = ${repository.id}`,
       `UPDATE manifest_label SET uuid = 'zz' || id`,
+      `UPDATE repository_notification SET uuid = 'zz' || id`,
       `UPDATE blob_upload SET uuid = 'zz' || id, object_key = 'zz' || id`,
     ].map((sql) => env.DB.prepare(sql)),
   );
