@@ -3,6 +3,7 @@ import { type Context, Hono } from 'hono';
 import { requireAccess } from '../auth/access.ts';
 import { OciError } from '../oci/errors.ts';
 import { requireRepository } from '../oci/repositories.ts';
+import { inRepository } from '../oci/routes.ts';
 import type { AppEnv } from '../scope.ts';
 
 /**
@@ -10,12 +11,12 @@ import type { AppEnv } from '../scope.ts';
  * repository names. There is no ping, so no client takes this for a registry of that kind. Access is
  * that of a pull; a refusal is `{"error": …}`, as clients of that API read it.
  *
- * A repository's name is greedy, as under `/v2`.
+ * A path is read from its right end, as under `/v2`; `a/tags/tags` lists the tags of `a/tags`.
  */
 export function legacyRoutes(): Hono<AppEnv> {
   const app = new Hono<AppEnv>({ strict: false });
-  app.get('/repositories/:name{.+}/tags', listLegacyTags);
-  app.get('/repositories/:name{.+}/tags/:tag', getLegacyTag);
+  app.get(`/repositories${inRepository('/tags')}`, listLegacyTags);
+  app.get(`/repositories${inRepository('/tags/:tag')}`, getLegacyTag);
   return app;
 }
 

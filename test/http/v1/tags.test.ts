@@ -92,14 +92,16 @@ describe('the tags of the first registry API', () => {
   it('are found by any name that a repository may have', async ({ expect }) => {
     const names = ['alpine', 'a/b/c', 'a/tags/b', 'a/tags'];
     for (const name of names) {
-      await pushDockerImage(name, 'v1');
+      await pushDockerImage(name, 'v1', 'tags-1');
     }
     const ask = await isolateWith(ON);
     for (const name of names) {
       const ids = idsIn(await ask('GET', tagsOf(name)));
-      expect([name, Object.keys(ids)]).toEqual([name, ['v1']]);
-      const one = await ask('GET', `${tagsOf(name)}/v1/`);
-      expect([name, one.text]).toEqual([name, `"${ids['v1']}"`]);
+      expect([name, Object.keys(ids)]).toEqual([name, ['tags-1', 'v1']]);
+      for (const tag of ['v1', 'tags-1']) {
+        const one = await ask('GET', `${tagsOf(name)}/${tag}/`);
+        expect([name, one.text]).toEqual([name, `"${ids[tag]}"`]);
+      }
     }
     expect((await ask('GET', tagsOf('library/alpine'))).text).toBe(
       (await ask('GET', tagsOf('alpine'))).text,
