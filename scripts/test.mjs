@@ -81,7 +81,7 @@ async function runRings() {
       remarks.push(`left out: ${ring.name}: ${lacks}`);
       continue;
     }
-    const report = path.join(directory, ring.name.replaceAll("/", "-"));
+    const report = path.join(directory, ring.name.replaceAll('/', '-'));
     const code = await run(NODE, ring.args(report));
     const counts = existsSync(report) ? ring.count(report) : { passed: 0, failed: 0, skipped: 0 };
     const trouble = findTrouble(counts, code);

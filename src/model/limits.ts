@@ -180,6 +180,16 @@ export const TAG_VIEWS_PER_PAGE_MAX = 100;
 /** The management API's pages of repositories, and the tags that it shows of one. */
 export const REPOSITORIES_PER_PAGE = 100;
 export const TAGS_OF_REPOSITORY_MAX = 500;
+/**
+ * A search reads all that it looks at: two rows a repository of those that everybody sees, and of
+ * those that are somebody's own.
+ */
+export const SEARCHED_REPOSITORIES_MAX = 50_000;
+export const SEARCH_PAGE_SIZE = 10;
+/** Further than anybody turns pages; each finds again what is before it. */
+export const SEARCH_PAGE_MAX = 100;
+/** A repository's whole name has no more. */
+export const SEARCH_TEXT_LENGTH_MAX = 255;
 /** A page by number reads all that is before it. */
 export const TAG_VIEW_PAGE_MAX = 10_000;
 /** Each repository asked for when its last tag was started is a probe of its own. */

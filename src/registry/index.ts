@@ -58,6 +58,7 @@ import {
   createRepositoryReads,
   createRepositoryStates,
 } from './repositories.ts';
+import { createRepositorySearch } from './repository-search.ts';
 import { createPullPath } from './resolve.ts';
 import { createSecurityReports, createSecurityStatuses } from './security.ts';
 import { createTagHistory } from './tags/history.ts';
@@ -117,6 +118,7 @@ export function createRegistryOperations(deps: RegistryDeps) {
     ...createRepositoryProvisioning(deps),
     ...createRepositoryChanges(deps),
     ...createCatalog(deps),
+    ...createRepositorySearch(deps),
     ...createRepositoryStates(deps),
     ...createDeletions(deps),
     ...createBlobSources(deps),

@@ -16,6 +16,7 @@ import {
   type RepositoryPath,
 } from '../../model/names.ts';
 import { REPOSITORY_STATES, type RepositoryRef } from '../../model/references.ts';
+import type { Searcher } from '../../registry/repository-search.ts';
 import { judgeCaller } from '../auth/access.ts';
 import { actionsOf } from '../auth/rights.ts';
 import type { Action } from '../auth/scopes.ts';
@@ -98,6 +99,18 @@ export async function whichMayWrite<About extends { readonly repository: Reposit
     [...names.keys()].filter((_, index) => may(accesses[index] ?? NO_ACCESS, 'write')),
   );
   return things.filter(({ repository }) => writable.has(formatRepositoryName(repository)));
+}
+
+/**
+ * As whom the caller searches. A bearer token of the distribution API counts for nothing here. Refuses
+ * with `invalid_token`.
+ */
+export async function searcherOf(c: Context<AppEnv>): Promise<Searcher> {
+  const { account } = await judgeEach(c, []);
+  if (account !== null) {
+    return { kind: 'account', account };
+  }
+  return { kind: c.var.actor.kind === 'administrator' ? 'administrator' : 'anonymous' };
 }
 
 /**

@@ -23,6 +23,7 @@ import { repositoryRoutes } from './repositories.ts';
 import { retentionPolicyRoutes } from './retention-policies.ts';
 import { robotRoutes } from './robots.ts';
 import { createManagementRouter } from './router.ts';
+import { searchRoutes } from './search.ts';
 import { securityRoutes } from './security.ts';
 import { tagRoutes } from './tags.ts';
 
@@ -55,6 +56,7 @@ export function managementRoutes(): OpenAPIHono<AppEnv> {
   app.route('/', logRoutes());
   app.route('/', importRoutes());
   app.route('/', notificationRoutes());
+  app.route('/', searchRoutes());
   // The last: whatever follows a repository's name could be a part of it.
   app.route('/', repositoryRoutes());
   serveDocument(app);

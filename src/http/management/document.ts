@@ -35,9 +35,37 @@ const ABOUT = {
     { name: 'Garbage', description: 'What is removed, what was, and what holds the rest.' },
     { name: 'Logs', description: 'Who did what.' },
     { name: 'Repositories', description: 'Where tags and manifests are.' },
+    { name: 'About', description: 'What this registry is.' },
     { name: 'Errors', description: 'What refusals mean.' },
   ],
 };
+
+const capabilities = createRoute({
+  method: 'get',
+  path: '/registry/capabilities',
+  operationId: 'describeCapabilities',
+  tags: ['About'],
+  summary: 'What this registry can do beyond what all can',
+  security: [],
+  responses: {
+    200: answers(
+      z
+        .strictObject({
+          sparse_manifests: z.strictObject({
+            supported: z.boolean().openapi({
+              description: 'Whether an index may be pushed before its images.',
+            }),
+            required_architectures: z.array(z.string()),
+            optional_architectures_allowed: z.boolean(),
+          }),
+          mirror_architectures: z.array(z.string()),
+        })
+        .openapi('Capabilities'),
+      'They are so.',
+    ),
+    ...refusals(),
+  },
+});
 
 const describeError = createRoute({
   method: 'get',
@@ -63,8 +91,9 @@ const describeError = createRoute({
 type Document = ReturnType<OpenAPIHono['getOpenAPI31Document']>;
 
 /**
- * Adds the endpoint that describes errors, and the document of all endpoints at `/openapi.json`. To
- * be called last: what is added to the app after it is in no document.
+ * Adds the endpoints that describe errors and the registry, and the document of all endpoints at
+ * `/openapi.json`, and at `/discovery`, where Quay's tools look for it. To be called last: what is
+ * added to the app after it is in no document.
  */
 export function serveDocument(app: OpenAPIHono<AppEnv>): void {
   app.openapi(describeError, (c) => {
@@ -75,6 +104,15 @@ export function serveDocument(app: OpenAPIHono<AppEnv>): void {
     const { description } = MANAGEMENT_ERRORS[type];
     return c.json({ type: c.req.url, title: type, description }, 200);
   });
+  app.openapi(capabilities, (c) => {
+    const { sparseIndex } = c.var.scope.settings;
+    const sparse = {
+      supported: sparseIndex,
+      required_architectures: [],
+      optional_architectures_allowed: sparseIndex,
+    };
+    return c.json({ sparse_manifests: sparse, mirror_architectures: [] }, 200);
+  });
   app.openAPIRegistry.registerComponent('securitySchemes', 'basic', {
     type: 'http',
     scheme: 'basic',
@@ -84,7 +122,8 @@ export function serveDocument(app: OpenAPIHono<AppEnv>): void {
     scheme: 'bearer',
   });
   let document: Document | undefined;
-  app.get('/openapi.json', (c) => c.json((document ??= describe(app))));
+  const paths = ['/openapi.json', '/discovery'];
+  app.on('GET', paths, (c) => c.json((document ??= describe(app))));
 }
 
 /** Paths say `{repository}` there; that it holds slashes is the router's concern. */

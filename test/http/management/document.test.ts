@@ -1,6 +1,7 @@
 import { describe, it } from 'vitest';
 
 import { aName, pushImage, send } from '../../support/http.ts';
+import { isolateWith } from '../../support/isolate.ts';
 import { type ApiDocument, problemOf, sendManaged } from '../../support/openapi.ts';
 
 describe('the document of the management API', () => {
@@ -18,6 +19,14 @@ describe('the document of the management API', () => {
     expect(Object.keys(paths).filter((path) => path.includes('.+'))).toEqual([]);
   });
 
+  it('is where the tools of Quay look for one', async ({ expect }) => {
+    const [document, discovered] = await Promise.all(
+      ['openapi.json', 'discovery'].map((path) => send('GET', `/api/v1/${path}`)),
+    );
+    expect(discovered?.status).toBe(200);
+    expect(discovered?.text).toBe(document?.text);
+  });
+
   it('is where the types of errors are described', async ({ expect }) => {
     const known = await sendManaged('GET', '/error/not_found');
     expect(known.json).toMatchObject({ title: 'not_found' });
@@ -27,6 +36,24 @@ describe('the document of the management API', () => {
       expect.objectContaining({ error_type: 'not_found' }),
     ]);
   });
+});
+
+describe('the capabilities of the registry', () => {
+  it.for([true, false])(
+    'say whether indexes may be sparse: %s',
+    async (sparseIndex, { expect }) => {
+      const via = await isolateWith({ SPARSE_INDEX: `${sparseIndex}` });
+      const call = { authorization: null, via };
+      expect((await sendManaged('GET', '/registry/capabilities', call)).json).toEqual({
+        sparse_manifests: {
+          supported: sparseIndex,
+          required_architectures: [],
+          optional_architectures_allowed: sparseIndex,
+        },
+        mirror_architectures: [],
+      });
+    },
+  );
 });
 
 describe('the check that every test of the management API makes', () => {

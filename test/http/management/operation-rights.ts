@@ -42,6 +42,8 @@ const ofPolicies = (owner: string, need: Need): Readonly<Record<string, Row>> =>
 /** In the order in which they are sent; what they name is mostly not there. */
 export const ROWS: Readonly<Record<string, Row>> = {
   describeError: ['anybody', 200],
+  describeCapabilities: ['anybody', 200],
+  findRepositories: ['anybody good', 200, undefined, '?query=app'],
   listRepositories: ['anybody good', 200, undefined, '?namespace=acme'],
   describeRepository: ['read', 200],
   listTags: ['read', 200],
