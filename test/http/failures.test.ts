@@ -1,13 +1,9 @@
 import { env } from 'cloudflare:workers';
-import { afterEach, describe, it, vi } from 'vitest';
+import { describe, it, vi } from 'vitest';
 
 import { gated } from '../support/gate.ts';
 import { type Answer, errorsOf, imageIn, pushImage, send, uploadBlob } from '../support/http.ts';
 import { isolateWith } from '../support/isolate.ts';
-
-afterEach(() => {
-  vi.resetModules();
-});
 
 /** What is written to the error log while something runs. */
 async function errorLog(run: () => Promise<unknown>): Promise<readonly Record<string, unknown>[]> {

@@ -1,16 +1,19 @@
 import { createExecutionContext, waitOnExecutionContext } from 'cloudflare:test';
 import { env } from 'cloudflare:workers';
-import { vi } from 'vitest';
+import { onTestFinished, vi } from 'vitest';
 
 import { type Answer, readAnswer, requestOf } from './http.ts';
 
 /**
  * The Worker as an isolate of its own runs it, where an operator set these. `send` reaches the same
- * isolate from then on, and whoever asks first starts it. Whoever uses it forgets the modules when a
- * test ends: `afterEach(() => vi.resetModules())`.
+ * isolate until the test ends, and whoever asks first starts it.
  */
 export async function isolateWith(settings: Readonly<Record<string, unknown>>) {
   vi.resetModules();
+  // Files take turns in one isolate: what was set here would be set for all that come after.
+  onTestFinished(() => {
+    vi.resetModules();
+  });
   const { default: worker } = await import('../../src/index.ts');
   const environment = { ...env, ...settings } as Env;
   return async (...parameters: Parameters<typeof requestOf>): Promise<Answer> => {

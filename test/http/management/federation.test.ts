@@ -1,4 +1,4 @@
-import { afterEach, describe, it, vi } from 'vitest';
+import { describe, it } from 'vitest';
 
 import { aNamespace, addMember, anAccount } from '../../support/accounts.ts';
 import { isolateWith } from '../../support/isolate.ts';
@@ -7,8 +7,6 @@ import { sendManaged } from '../../support/openapi.ts';
 
 const GITHUB = 'https://token.actions.githubusercontent.com';
 const PATH = '/organization/acme/robots/ci/federation';
-
-afterEach(() => vi.resetModules());
 
 /** A robot, an admin of its organization and a stranger, where tokens of one issuer are taken. */
 async function openWorld() {

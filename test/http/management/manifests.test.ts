@@ -1,4 +1,4 @@
-import { afterEach, describe, it, vi } from 'vitest';
+import { describe, it } from 'vitest';
 
 import { MANIFEST_MEDIA_TYPES } from '../../../src/image/media-types.ts';
 import { encodeUtf8 } from '../../../src/model/bytes.ts';
@@ -18,10 +18,6 @@ import { isolateWith } from '../../support/isolate.ts';
 import { as, errorOf, firstRepositoryId, messageOf, mistakeOf } from '../../support/management.ts';
 import { sendManaged } from '../../support/openapi.ts';
 import { execute, select } from '../../support/stage.ts';
-
-afterEach(() => {
-  vi.resetModules();
-});
 
 const NO_DIGEST = `sha256:${'0'.repeat(64)}`;
 const at = (name: string, digest: string, path = '') =>

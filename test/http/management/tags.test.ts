@@ -1,4 +1,4 @@
-import { afterEach, describe, it, vi } from 'vitest';
+import { describe, it } from 'vitest';
 
 import { anAccount, giveRight, type TestAccount } from '../../support/accounts.ts';
 import { aName, imageIn, indexOf, pushImage, putManifest, send } from '../../support/http.ts';
@@ -6,10 +6,6 @@ import { isolateWith } from '../../support/isolate.ts';
 import { as, errorOf, firstRepositoryId, messageOf, tagsOf } from '../../support/management.ts';
 import { sendManaged } from '../../support/openapi.ts';
 import { execute, select } from '../../support/stage.ts';
-
-afterEach(() => {
-  vi.resetModules();
-});
 
 const HOUR_SEC = 3600;
 const nowSec = (): number => Math.floor(Date.now() / 1000);

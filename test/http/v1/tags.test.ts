@@ -1,4 +1,4 @@
-import { afterEach, describe, it, vi } from 'vitest';
+import { describe, it, vi } from 'vitest';
 
 import { MANIFEST_MEDIA_TYPES } from '../../../src/image/media-types.ts';
 import { encodeUtf8 } from '../../../src/model/bytes.ts';
@@ -15,10 +15,6 @@ import {
 } from '../../support/http.ts';
 import { isolateWith } from '../../support/isolate.ts';
 import { execute } from '../../support/stage.ts';
-
-afterEach(() => {
-  vi.resetModules();
-});
 
 const ON = { LEGACY_IMAGE_READS: 'true' };
 
