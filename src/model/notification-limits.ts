@@ -1,4 +1,4 @@
-/** The bounds and lifetimes of notifications; all others are in `limits.ts`. */
+/** The bounds and lifetimes of notifications; the unit is in the name, the reason beside the number. */
 
 /** All of a repository's are listed at once, and each is written to by what it is about. */
 export const NOTIFICATIONS_PER_REPOSITORY_MAX = 20;

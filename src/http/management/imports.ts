@@ -1,13 +1,13 @@
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
 import type { Context } from 'hono';
 
-import type { Import } from '../../model/imports.ts';
 import {
   IMPORT_CREDENTIAL_LENGTH_MAX,
   IMPORTS_LISTED_MAX,
   IMPORTS_OPEN_PER_REPOSITORY_MAX,
-  TAGS_PER_PUSH_MAX,
-} from '../../model/limits.ts';
+} from '../../model/import-limits.ts';
+import type { Import } from '../../model/imports.ts';
+import { TAGS_PER_PUSH_MAX } from '../../model/limits.ts';
 import type { RepositoryRef } from '../../model/references.ts';
 import type { ImportRequest } from '../../registry/imports/imports.ts';
 import { recordAudit } from '../audit-log.ts';

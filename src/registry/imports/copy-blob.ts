@@ -3,7 +3,7 @@ import {
   IMPORT_ANSWER_MS_MAX,
   IMPORT_CHUNK_BYTES,
   IMPORT_CHUNK_MS_MAX,
-} from '../../model/limits.ts';
+} from '../../model/import-limits.ts';
 import { R2_LOCATION } from '../../model/locations.ts';
 import { type ImportItem, setImportUploadStatement } from '../../storage/d1/import-items.ts';
 import { createBlobMounts, createBlobReads } from '../blobs.ts';

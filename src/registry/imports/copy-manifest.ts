@@ -3,7 +3,8 @@ import type { ParsedManifest } from '../../image/parsed-manifest.ts';
 import { type Digest, parseDigest } from '../../model/digest.ts';
 import { EMPTY_BLOB_DIGEST } from '../../model/empty-blob.ts';
 import { isRegistryError } from '../../model/errors.ts';
-import { IMPORT_ITEMS_MAX, INDEX_DEPTH_MAX } from '../../model/limits.ts';
+import { IMPORT_ITEMS_MAX } from '../../model/import-limits.ts';
+import { INDEX_DEPTH_MAX } from '../../model/limits.ts';
 import {
   type ImportItem,
   importExtentStatement,

@@ -1,12 +1,12 @@
 import { RegistryError } from '../../model/errors.ts';
-import { parseImportReference } from '../../model/import-source.ts';
-import type { Import, ImportTag } from '../../model/imports.ts';
 import {
   IMPORT_FIRST_RUN_MS_MAX,
   IMPORTS_LISTED_MAX,
   IMPORTS_OPEN_PER_REPOSITORY_MAX,
-  TAGS_PER_PUSH_MAX,
-} from '../../model/limits.ts';
+} from '../../model/import-limits.ts';
+import { parseImportReference } from '../../model/import-source.ts';
+import type { Import, ImportTag } from '../../model/imports.ts';
+import { TAGS_PER_PUSH_MAX } from '../../model/limits.ts';
 import { parseTagName } from '../../model/names.ts';
 import type { RepositoryRef } from '../../model/references.ts';
 import { Batch } from '../../storage/d1/batch.ts';

@@ -1,4 +1,4 @@
-import { IMPORT_CLAIM_MS } from '../../model/limits.ts';
+import { IMPORT_CLAIM_MS } from '../../model/import-limits.ts';
 import type { RepositoryName } from '../../model/names.ts';
 import type { RepositoryRef } from '../../model/references.ts';
 import { type ImportItem, moveImportItemStatement } from '../../storage/d1/import-items.ts';

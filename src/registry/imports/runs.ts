@@ -1,5 +1,4 @@
 import { isRegistryError } from '../../model/errors.ts';
-import { parseImportReference } from '../../model/import-source.ts';
 import {
   IMPORT_ATTEMPTS_MAX,
   IMPORT_BACK_OFF_MS,
@@ -9,7 +8,8 @@ import {
   IMPORT_LIFETIME_MS_MAX,
   IMPORT_RUN_MS_MAX,
   IMPORT_STATEMENTS_PER_RUN_MAX,
-} from '../../model/limits.ts';
+} from '../../model/import-limits.ts';
+import { parseImportReference } from '../../model/import-source.ts';
 import { type ImportItem, nextImportItemStatement } from '../../storage/d1/import-items.ts';
 import {
   endImportStatement,

@@ -3,13 +3,13 @@ import { z } from 'zod';
 import { MANIFEST_MEDIA_TYPES } from '../../image/media-types.ts';
 import { type Bytes, encodeUtf8 } from '../../model/bytes.ts';
 import type { Digest } from '../../model/digest.ts';
-import type { ImportSource } from '../../model/import-source.ts';
 import {
   IMPORT_ANSWER_MS_MAX,
   IMPORT_REDIRECTS_MAX,
   IMPORT_TOKEN_ANSWER_BYTES_MAX,
-  MANIFEST_BYTES_MAX,
-} from '../../model/limits.ts';
+} from '../../model/import-limits.ts';
+import type { ImportSource } from '../../model/import-source.ts';
+import { MANIFEST_BYTES_MAX } from '../../model/limits.ts';
 import { type OutboundRules, outboundProblem } from '../../model/outbound-address.ts';
 import type { RegistryDeps } from '../deps.ts';
 import { type Challenge, parseChallenge } from './challenge.ts';

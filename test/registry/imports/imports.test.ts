@@ -1,6 +1,6 @@
 import { describe, it } from 'vitest';
 
-import { IMPORT_CHUNK_BYTES } from '../../../src/model/limits.ts';
+import { IMPORT_CHUNK_BYTES } from '../../../src/model/import-limits.ts';
 import { uniqueBytes } from '../../support/content.ts';
 import { openImportStage, SOURCE } from '../../support/imports.ts';
 import { aRepository } from '../../support/registry.ts';

@@ -7,7 +7,7 @@ import {
   IMPORT_KEPT_MS,
   IMPORT_LIFETIME_MS_MAX,
   IMPORTS_OPEN_PER_REPOSITORY_MAX,
-} from '../../../src/model/limits.ts';
+} from '../../../src/model/import-limits.ts';
 import { createHousekeeping } from '../../../src/registry/index.ts';
 import { uniqueBytes } from '../../support/content.ts';
 import { openImportStage, SOURCE } from '../../support/imports.ts';

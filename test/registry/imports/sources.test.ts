@@ -4,8 +4,8 @@ import {
   IMPORT_ATTEMPTS_MAX,
   IMPORT_BACK_OFF_MS_MAX,
   IMPORT_CHUNK_BYTES,
-  MANIFEST_BYTES_MAX,
-} from '../../../src/model/limits.ts';
+} from '../../../src/model/import-limits.ts';
+import { MANIFEST_BYTES_MAX } from '../../../src/model/limits.ts';
 import { uniqueBytes } from '../../support/content.ts';
 import { openImportStage } from '../../support/imports.ts';
 import { select } from '../../support/stage.ts';
