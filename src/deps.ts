@@ -4,6 +4,7 @@ import type { AuthDeps } from './http/auth/dependencies.ts';
 import type { RequestScope } from './http/scope.ts';
 import { describeError, log } from './log.ts';
 import {
+  BLOB_KEPT_SEC,
   CACHE_WRITES_REMEMBERED_MAX,
   PULL_HOLDS_REMEMBERED_MAX,
   ISSUERS_MAX,
@@ -19,6 +20,7 @@ import { PullTally } from './registry/pulls/tally.ts';
 import type { Settings } from './settings.ts';
 import { openDatabase } from './storage/d1/database.ts';
 import { openAnswerCache } from './storage/edge/answer-cache.ts';
+import { openBlobCache } from './storage/edge/blob-cache.ts';
 import { IsolateMemory } from './storage/isolate-memory.ts';
 import { openCache } from './storage/kv/cache.ts';
 import { Meter } from './storage/meter.ts';
@@ -99,6 +101,10 @@ function openDeps(
     blobStore: openBlobStore(BUCKET, meter),
     cache: openCache(CACHE, { meter, clock: systemClock, recentWrites, onFailure: report }),
     answers: openAnswerCache(caches.default, { ttlSec: answerTtlSec, onFailure: report }),
+    keptBlobs: openBlobCache(caches.default, {
+      ttlSec: answerTtlSec === 0 ? 0 : BLOB_KEPT_SEC,
+      onFailure: report,
+    }),
     regionMemory,
     pullTally,
     pullHolds,

@@ -63,7 +63,10 @@ const LAYERS = 5;
  * }} measured `reports` is what counting a pull comes to
  */
 export function makeBill({ countsOf, cpuOf, cpu, reports }) {
-  const empty = usageOf(noCounts(countsOf('GET blob, warm')), { requests: 1, cpuMs: cpu.emptyMs });
+  const empty = usageOf(noCounts(countsOf('GET small blob, warm')), {
+    requests: 1,
+    cpuMs: cpu.emptyMs,
+  });
   /** @param {string} operation @param {number} cpuMs */
   const pull = (operation, cpuMs) => usageOf(countsOf(operation), { requests: 1, cpuMs });
   /** @param {string} operation @param {number} cpuMs */
@@ -99,7 +102,8 @@ export function makeBill({ countsOf, cpuOf, cpu, reports }) {
     ['pull by tag', countedPull('pull manifest by tag', cpu.byTagOwnMs)],
     ["the same with the local database's CPU", countedPull('pull manifest by tag', cpu.byTagMs)],
     ['pull by digest, warm', countedPull('pull manifest by digest, warm', cpu.byDigestMs)],
-    ['pull of a blob, warm', pull('GET blob, warm', cpu.blobMs)],
+    ['pull of a small blob, warm', pull('GET small blob, warm', cpu.smallBlobMs)],
+    ['pull of a large blob, warm', pull('GET large blob, warm', cpu.largeBlobMs)],
   ]);
   return { empty: costOf(empty), byTag: costOf(lines[1][1]), lines, image };
 }

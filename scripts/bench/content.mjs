@@ -10,6 +10,8 @@ export const MANIFEST_TYPE = 'application/vnd.oci.image.manifest.v1+json';
 const CONFIG_TYPE = 'application/vnd.oci.image.config.v1+json';
 const LAYER_TYPE = 'application/vnd.oci.image.layer.v1.tar';
 const LAYER_BYTES = 64;
+/** More than a location keeps. */
+export const LARGE_LAYER_BYTES = 2 ** 20 + 1;
 
 /**
  * Pushes a blob by the two requests that every registry takes.

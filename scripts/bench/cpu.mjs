@@ -1,4 +1,4 @@
-import { pushTagged } from './content.mjs';
+import { LARGE_LAYER_BYTES, pushTagged } from './content.mjs';
 
 const WARM_UP = 300;
 const TIMES = 1500;
@@ -16,6 +16,7 @@ export async function measureCpu({ client, send, repository }, process) {
   if (headers['docker-content-digest'] !== digest) {
     throw new Error('not what was pushed');
   }
+  const large = await pushTagged(send, 'cpu-large', { layerBytes: LARGE_LAYER_BYTES });
   const Authorization = await client.bearer(repository);
   /** @param {string} path @param {'asked' | 'replayed'} [database] */
   const cpuOf = async (path, database = 'asked') => {
@@ -43,7 +44,8 @@ export async function measureCpu({ client, send, repository }, process) {
     byTagMs: await cpuOf(byTag),
     byTagOwnMs: await cpuOf(byTag, 'replayed'),
     byDigestMs: await cpuOf(`/v2/${repository}/manifests/${digest}`),
-    blobMs: await cpuOf(`/v2/${repository}/blobs/${layers[0]?.digest}`),
+    smallBlobMs: await cpuOf(`/v2/${repository}/blobs/${layers[0]?.digest}`),
+    largeBlobMs: await cpuOf(`/v2/${repository}/blobs/${large.layers[0]?.digest}`),
   };
 }
 

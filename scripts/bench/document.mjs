@@ -125,5 +125,7 @@ function describeOperations({ operations, cpu }) {
 
 Many pulls in one isolate, without HTTP between: by tag ${cpu.byTagMs.toFixed(2)} ms of CPU, of which
 ${cpu.byTagOwnMs.toFixed(2)} ms remain when the database's answer is replayed; by digest and warm
-${cpu.byDigestMs.toFixed(2)} ms, a blob ${cpu.blobMs.toFixed(2)} ms, both with the local cache; an empty answer ${cpu.emptyMs.toFixed(2)} ms.`;
+${cpu.byDigestMs.toFixed(2)} ms, a small blob ${cpu.smallBlobMs.toFixed(2)} ms, both with the
+local cache; one of a mebibyte ${cpu.largeBlobMs.toFixed(2)} ms, from the local bucket; an empty
+answer ${cpu.emptyMs.toFixed(2)} ms.`;
 }

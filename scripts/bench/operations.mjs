@@ -1,6 +1,13 @@
 import { randomBytes } from 'node:crypto';
 
-import { anImage, pushBlob, pushInChunks, pushTagged, putManifest } from './content.mjs';
+import {
+  anImage,
+  LARGE_LAYER_BYTES,
+  pushBlob,
+  pushInChunks,
+  pushTagged,
+  putManifest,
+} from './content.mjs';
 
 /** @typedef {import('./fill.mjs').World} World */
 /**
@@ -66,11 +73,13 @@ const byDigest = async ({ send }) => {
   return () => send('GET', `/manifests/${digest}`, { expect: 200 });
 };
 
-/** @param {string} method @returns {Operation['prepare']} */
+const LARGE = { layerBytes: LARGE_LAYER_BYTES };
+
+/** @param {string} method @param {{ layerBytes?: number }} [image] @returns {Operation['prepare']} */
 const blob =
-  (method) =>
+  (method, image) =>
   async ({ send }) => {
-    const { layers } = await pushTagged(send, aTag());
+    const { layers } = await pushTagged(send, aTag(), image);
     return () => send(method, `/blobs/${layers[0]?.digest}`, { expect: 200 });
   };
 
@@ -168,8 +177,10 @@ export const OPERATIONS = [
   operation('HEAD manifest by tag', [1, 8, 0], byTag('HEAD')),
   operation('pull manifest by digest, cold', [1, 8, 0], byDigest),
   operation('pull manifest by digest, warm', [0, 0, 0], again(byDigest)),
-  operation('GET blob, cold', [1, 6, 0], blob('GET')),
-  operation('GET blob, warm', [0, 0, 0], again(blob('GET'))),
+  operation('GET small blob, cold', [1, 6, 0], blob('GET')),
+  operation('GET small blob, warm', [0, 0, 0], again(blob('GET'))),
+  operation('GET large blob, cold', [1, 6, 0], blob('GET', LARGE)),
+  operation('GET large blob, warm', [0, 0, 0], again(blob('GET', LARGE))),
   operation('HEAD blob by who may push', [1, 12, 0], blob('HEAD')),
   operation(`tags list, ${PAGE}, cold`, [2, PAGE + 8, 0], tagPage),
   operation(`tags list, ${PAGE}, warm`, [1, 4, 0], again(tagPage)),

@@ -2,6 +2,7 @@ import type { CountryCode } from '../model/regions.ts';
 import type { Clock } from '../model/time.ts';
 import type { Database } from '../storage/d1/database.ts';
 import type { AnswerCache } from '../storage/edge/answer-cache.ts';
+import type { BlobCache } from '../storage/edge/blob-cache.ts';
 import type { IsolateMemory } from '../storage/isolate-memory.ts';
 import type { Cache } from '../storage/kv/cache.ts';
 import type { BlobStore } from '../storage/r2/blob-store.ts';
@@ -16,6 +17,7 @@ export interface RegistryDeps {
   readonly blobStore: BlobStore;
   readonly cache: Cache;
   readonly answers: AnswerCache;
+  readonly keptBlobs: BlobCache;
   /** The countries that namespaces do not serve; all requests of an isolate have one. */
   readonly regionMemory: IsolateMemory<readonly CountryCode[]>;
   /** How often what was pulled; all requests of an isolate have one. */

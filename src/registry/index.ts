@@ -10,6 +10,7 @@ import { createRobots } from './accounts/robots.ts';
 import { createUsers } from './accounts/users.ts';
 import { keepAnswersByDigest } from './answers-by-digest.ts';
 import { createAuditLogReads, createAuditRecorder } from './audit-log.ts';
+import { createBlobBytes } from './blob-bytes.ts';
 import {
   createBlobDeletes,
   createBlobMounts,
@@ -121,6 +122,7 @@ export function createRegistryOperations(deps: RegistryDeps) {
     ...createRepositorySearch(deps),
     ...createRepositoryStates(deps),
     ...createDeletions(deps),
+    ...createBlobBytes(deps),
     ...createBlobSources(deps),
     ...createBlobDeletes(deps),
     ...createBlobUploader(deps),

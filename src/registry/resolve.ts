@@ -81,15 +81,10 @@ export interface PullPath {
     name: RepositoryName,
     digest: Digest,
   ): Promise<{ readonly repository: RepositoryRef; readonly blob: Blob | null } | null>;
-  /** The bytes of a blob, or of a part of it; null if its object is lost. */
-  openBlob(
-    blob: Blob,
-    range?: { readonly offset: number; readonly length: number },
-  ): Promise<ReadableStream<Uint8Array> | null>;
 }
 
 export function createPullPath(deps: RegistryDeps): PullPath {
-  const { database, blobStore, clock, settings } = deps;
+  const { database, clock, settings } = deps;
   return {
     async resolveTag(name, tagName, { withBytes }) {
       const nowMs = clock.nowMs();
@@ -134,8 +129,6 @@ export function createPullPath(deps: RegistryDeps): PullPath {
         resolveBlobStatement({ ...name, digest }),
         ({ blob }) => blob !== null,
       ),
-
-    openBlob: ({ objectKey }, range) => blobStore.open(objectKey, range),
 
     async resolveBlobForPush(name, digest) {
       const nowMs = clock.nowMs();

@@ -2,6 +2,7 @@ import { env } from 'cloudflare:workers';
 
 import type { ParsedManifest } from '../../src/image/parsed-manifest.ts';
 import { computeDigest } from '../../src/model/digest.ts';
+import { BLOB_KEPT_BYTES_MAX } from '../../src/model/limits.ts';
 import type { TagName } from '../../src/model/names.ts';
 import { SECOND_MS, START_MS } from '../support/clock.ts';
 import {
@@ -96,13 +97,20 @@ const pullPast =
     };
   };
 
-const pullBlob: Scene = async ({ registry, repository, name }) => {
-  const { digest } = await pushBlob(registry, repository);
-  return async ({ operations }) => {
-    const resolved = await operations.resolveBlob(name, digest);
-    await (resolved?.blob && (await operations.openBlob(resolved.blob))?.cancel());
+const pullBlob =
+  (sizeBytes: number): Scene =>
+  async ({ registry, repository, name }) => {
+    const { digest } = await pushBlob(registry, repository, uniqueBytes(sizeBytes));
+    return async ({ operations }) => {
+      const { blob } = (await operations.resolveBlob(name, digest)) ?? {};
+      const body = blob && (await operations.openBlob(blob));
+      await (body && new Response(body).arrayBuffer());
+    };
   };
-};
+
+/** Of a size that locations keep. */
+const pullSmallBlob = pullBlob(1024);
+const pullLargeBlob = pullBlob(BLOB_KEPT_BYTES_MAX + 1);
 
 /** A manifest that only its own tag's index, so many indexes above it, makes available. */
 const pullChild =
@@ -285,13 +293,19 @@ export const BUDGETS: readonly (readonly [string, Scene, Budget])[] = [
     recordedPull({ heldDays: 7, isHeld: true }),
     behind(2, 16, 1),
   ],
-  ['GET blob', pullBlob, { roundTrips: 1, rowsRead: 6, rowsWritten: 0, r2Reads: 1 }],
+  ['GET small blob', pullSmallBlob, { roundTrips: 1, rowsRead: 6, rowsWritten: 0, r2Reads: 1 }],
+  ['GET large blob', pullLargeBlob, { roundTrips: 1, rowsRead: 6, rowsWritten: 0, r2Reads: 1 }],
   [
     'GET manifest by digest, warm',
     warm(resolveByDigest),
     { roundTrips: 0, rowsRead: 0, rowsWritten: 0 },
   ],
-  ['GET blob, warm', warm(pullBlob), { roundTrips: 0, rowsRead: 0, rowsWritten: 0, r2Reads: 1 }],
+  ['GET small blob, warm', warm(pullSmallBlob), { roundTrips: 0, rowsRead: 0, rowsWritten: 0 }],
+  [
+    'GET large blob, warm',
+    warm(pullLargeBlob),
+    { roundTrips: 0, rowsRead: 0, rowsWritten: 0, r2Reads: 1 },
+  ],
   [
     'cached blob, cold',
     cachedBlob,

@@ -13,6 +13,7 @@ import { PullTally } from '../../src/registry/pulls/tally.ts';
 import { DEFAULT_SETTINGS, type RegistrySettings } from '../../src/registry/settings.ts';
 import { openDatabase } from '../../src/storage/d1/database.ts';
 import { openAnswerCache } from '../../src/storage/edge/answer-cache.ts';
+import { openBlobCache } from '../../src/storage/edge/blob-cache.ts';
 import { IsolateMemory } from '../../src/storage/isolate-memory.ts';
 import { openCache } from '../../src/storage/kv/cache.ts';
 import { Meter } from '../../src/storage/meter.ts';
@@ -77,6 +78,7 @@ export function openTestRegistry({
       onFailure,
     }),
     answers: openAnswerCache(caches.default, { ttlSec: answerTtlSec, onFailure }),
+    keptBlobs: openBlobCache(caches.default, { ttlSec: answerTtlSec, onFailure }),
     regionMemory: new IsolateMemory(100),
     pullTally,
     pullHolds: new IsolateMemory(100),

@@ -1,5 +1,6 @@
 import type { Context } from 'hono';
 
+import type { Bytes } from '../../model/bytes.ts';
 import type { Blob } from '../../model/datatypes.ts';
 import type { Digest } from '../../model/digest.ts';
 import type { RepositoryName } from '../../model/names.ts';
@@ -80,7 +81,7 @@ async function sendBlob(
 async function openBlob(
   { operations }: RequestScope,
   { name, blob, range }: { name: RepositoryName; blob: Blob; range: BlobRange },
-): Promise<ReadableStream<Uint8Array>> {
+): Promise<Bytes | ReadableStream<Uint8Array>> {
   const part = range.kind === 'part' ? range : undefined;
   const body = await operations.openBlob(blob, part);
   if (body !== null) {
