@@ -14,7 +14,7 @@ export interface SourceRequest {
 }
 
 /** What a source answers instead; null: what it would. */
-type Answering = (request: SourceRequest) => Response | Promise<Response> | null;
+type Answering = (request: SourceRequest) => Response | null | Promise<Response | null>;
 
 const HOST = 'registry.example.com';
 

@@ -149,6 +149,21 @@ describe('an import that is cancelled', () => {
     expect(await findViolations()).toEqual([]);
   });
 
+  it('asks its source for nothing more', async ({ expect }) => {
+    const stage = await openImportStage();
+    const { source, repository, operations, begin, settleDeferred } = stage;
+    await source.addTwoArchitectures('v1');
+    let uuid = '';
+    source.instead = async () => {
+      await operations.cancelImport(repository, uuid);
+      return null;
+    };
+    ({ uuid } = await begin());
+    await settleDeferred();
+    expect(source.asked).toHaveLength(1);
+    expect(await findViolations()).toEqual([]);
+  });
+
   it('is one of its own repository', async ({ expect }) => {
     const stage = await openImportStage();
     const { waiting } = await begun(stage);
