@@ -146,7 +146,7 @@ export function describeBill({ empty, byTag, lines, image }) {
         name,
         ...cellsOf(usage),
         dollars(costOf(usage)),
-        (costOf(usage) / empty).toFixed(2),
+        (costOf(usage) / empty).toFixed(3),
       ]),
     ),
     `A million pulls by tag cost ${ratio.toFixed(3)} times a million requests to an empty Worker; the target is ${TARGET}, and it is ${ratio <= TARGET ? 'met' : 'missed'}.`,

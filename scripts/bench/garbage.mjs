@@ -69,7 +69,8 @@ export async function measureCollection(client, { namespace, repositories, image
   ]);
   const leases = await collectUntil(
     client,
-    `SELECT count(*) AS n FROM uploaded_blob WHERE repository_id IN ${ours}`,
+    `SELECT (SELECT count(*) FROM uploaded_blob WHERE repository_id IN ${ours})
+      + (SELECT count(*) FROM gc_blob_candidate) AS n`,
   );
   for (const send of sends) {
     for (let image = 0; image < images; image += 1) {
@@ -132,5 +133,6 @@ export function describeGarbage({ idle, results }) {
     ['a tick that finds nothing', ...cellsOf(idle), figure(BUDGET.idle)],
   ])}
 
-An image is its tag, its manifest, its config, its layers, and the links between them.`;
+An image is its tag, its manifest, its config, its layers, and the links between them. Where more is
+due than one step takes, each step reads 50 rows of what waits as well.`;
 }
