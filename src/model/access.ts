@@ -87,13 +87,22 @@ export interface AccessFacts {
   readonly right: RepositoryRole | null;
 }
 
+/**
+ * What someone may do something by: it is in their own namespace; they are an admin of its
+ * organization; all members of that are given so much; they have a right of their own there; it is
+ * public.
+ */
+export const GRANT_KINDS = [
+  'owner',
+  'organization-admin',
+  'member-role',
+  'right',
+  'public',
+] as const;
+
 /** One reason for which someone may do something with a repository that exists. */
 export interface Grant {
-  /**
-   * It is in their own namespace; they are an admin of its organization; all members of that are
-   * given so much; they have a right of their own there; it is public.
-   */
-  readonly kind: 'owner' | 'organization-admin' | 'member-role' | 'right' | 'public';
+  readonly kind: (typeof GRANT_KINDS)[number];
   readonly role: RepositoryRole;
 }
 
@@ -103,6 +112,8 @@ export interface Access {
   readonly role: RepositoryRole | null;
   /** Whether they may make repositories in the namespace. */
   readonly mayCreate: boolean;
+  /** Whether they belong to the namespace, which is their own or whose member they are. */
+  readonly isNamespaceMember: boolean;
   /** Whether they may change the namespace itself. */
   readonly isNamespaceAdmin: boolean;
   /** What the robot is for; `pull_push` for all others. */
@@ -112,6 +123,7 @@ export interface Access {
 export const NO_ACCESS: Access = {
   role: null,
   mayCreate: false,
+  isNamespaceMember: false,
   isNamespaceAdmin: false,
   purpose: 'pull_push',
 };
@@ -132,11 +144,14 @@ export function accessOf(facts: AccessFacts): Access {
   }
   const isNamespaceAdmin = isOwner(facts) || membership === 'admin';
   const mayCreate = isNamespaceAdmin || membership === 'creator';
-  const { purpose } = account;
-  if (repository === null) {
-    return { role: mayCreate ? 'admin' : null, mayCreate, isNamespaceAdmin, purpose };
-  }
-  return { role: furthest(grantsOf(facts)), mayCreate, isNamespaceAdmin, purpose };
+  const role = repository === null ? (mayCreate ? 'admin' : null) : furthest(grantsOf(facts));
+  return {
+    role,
+    mayCreate,
+    isNamespaceMember: isNamespaceAdmin || membership !== null,
+    isNamespaceAdmin,
+    purpose: account.purpose,
+  };
 }
 
 /** Every reason for which an account may do something with a repository; none if it may nothing. */

@@ -304,6 +304,8 @@ export const ROBOT_METADATA_LENGTH_MAX = 10_000;
 /** All of them are listed at once. */
 export const APP_TOKENS_PER_USER_MAX = 100;
 export const APP_TOKEN_TITLE_LENGTH_MAX = 255;
+/** A token that ends within so many days is listed as one to be replaced. */
+export const APP_TOKEN_EXPIRING_DAYS = 28;
 /** A token that is good for less is over before it was pasted. */
 export const APP_TOKEN_LIFETIME_MS_MIN = 60_000;
 /** 10 years: who wants more can have one without an end. */

@@ -6,6 +6,7 @@ import type { REPOSITORY_STATES, RepositoryRef, RepositoryState } from '../model
 import { Batch } from '../storage/d1/batch.ts';
 import {
   changeRepositoryStateStatement,
+  type DescribedRepository,
   descriptionStatement,
   insertNamespaceStatement,
   insertRepositoryByAccountStatement,
@@ -154,12 +155,12 @@ export interface Catalog {
   lookupRepositories(names: readonly RepositoryName[]): Promise<readonly (RepositoryRef | null)[]>;
   /** Names after `lastName` (empty: from the start) in byte order, at most `limit` (1 or more). */
   listRepositories(lastName: string, limit: number): Promise<Page<RepositoryName>>;
-  /** The same as references, of all or of one namespace. */
+  /** The same as references with what is said of them, of all or of one namespace. */
   listRepositoryRefs(
     lastName: string,
     limit: number,
     options?: { readonly namespaceName?: string },
-  ): Promise<Page<RepositoryRef>>;
+  ): Promise<Page<DescribedRepository>>;
 }
 
 /** Where a text stands in byte order of `namespace/name`, as the statements take it. */

@@ -63,10 +63,10 @@ export async function openRepository(
 }
 
 /** The names, in their order, that the caller may read; the administrator all. */
-export async function whichMayRead(
+export async function whichMayRead<Repository extends RepositoryRef>(
   c: Context<AppEnv>,
-  repositories: readonly RepositoryRef[],
-): Promise<readonly RepositoryRef[]> {
+  repositories: readonly Repository[],
+): Promise<readonly Repository[]> {
   const names = repositories.map((found) => ({
     namespace: found.namespaceName,
     repository: found.name,
@@ -222,9 +222,25 @@ export async function requireNamespaceAdmin(
   c: Context<AppEnv>,
   text: string,
 ): Promise<NamespaceName> {
+  return requireInNamespace(c, text, 'isNamespaceAdmin');
+}
+
+/** The namespace's name, if the caller belongs to it. */
+export async function requireNamespaceMember(
+  c: Context<AppEnv>,
+  text: string,
+): Promise<NamespaceName> {
+  return requireInNamespace(c, text, 'isNamespaceMember');
+}
+
+async function requireInNamespace(
+  c: Context<AppEnv>,
+  text: string,
+  needed: 'isNamespaceAdmin' | 'isNamespaceMember',
+): Promise<NamespaceName> {
   const namespace = requireNamespaceName(text, 'organization');
   const access = await accessTo(c, { namespace, repository: NO_REPOSITORY });
-  if (access !== 'everything' && !(access.isNamespaceAdmin && access.purpose === 'pull_push')) {
+  if (access !== 'everything' && !(access[needed] && access.purpose === 'pull_push')) {
     throw refused(c);
   }
   return namespace;

@@ -4,16 +4,14 @@ import type { Context } from 'hono';
 import type { Robot } from '../../model/accounts.ts';
 import type { TrustRule } from '../../model/federation.ts';
 import { TRUST_RULES_PER_ROBOT_MAX } from '../../model/limits.ts';
-import type { NamespaceName } from '../../model/names.ts';
 import { recordAudit } from '../audit-log.ts';
 import type { AppEnv } from '../scope.ts';
-import { requireNamespaceAdmin } from './access.ts';
-import { noRobot, robotParams } from './robots.ts';
+import { NAMESPACE_OWNERS, type NamespaceOwner } from './namespace-owners.ts';
+import { noRobot, requireRobot, robotParam } from './robots.ts';
 import { createManagementRouter } from './router.ts';
-import { ACCESS_REFUSALS, answers, done, ofOrganization, refusals, takes } from './schemas.ts';
+import { ACCESS_REFUSALS, answers, done, refusals, takes } from './schemas.ts';
 
 const TAGS = ['Robots'];
-const PATH = ofOrganization('/robots/{robot}/federation');
 
 const trustRules = z
   .array(
@@ -32,85 +30,79 @@ const trustRules = z
   )
   .max(TRUST_RULES_PER_ROBOT_MAX);
 
-const listTrustRules = createRoute({
-  method: 'get',
-  path: PATH,
-  operationId: 'listTrustRules',
-  tags: TAGS,
-  summary: 'Whose OpenID tokens stand for a robot, by issuer and subject',
-  request: { params: robotParams },
-  responses: { 200: answers(trustRules, 'The rules.'), ...refusals(...ACCESS_REFUSALS) },
-});
-
-const replaceTrustRules = createRoute({
-  method: 'post',
-  path: PATH,
-  operationId: 'replaceTrustRules',
-  tags: TAGS,
-  summary: 'Gives a robot these rules in the place of those that it has',
-  request: { params: robotParams, body: takes(trustRules) },
-  responses: { 200: answers(trustRules, 'As they are now.'), ...refusals(...ACCESS_REFUSALS) },
-});
-
-const deleteTrustRules = createRoute({
-  method: 'delete',
-  path: PATH,
-  operationId: 'deleteTrustRules',
-  tags: TAGS,
-  summary: 'Takes all rules away; what was exchanged before ends within the hour',
-  request: { params: robotParams },
-  responses: { 204: done('It trusts nobody.'), ...refusals(...ACCESS_REFUSALS) },
-});
+/** The endpoints of trust, for one kind of owner of robots. */
+function describeTrust(owner: NamespaceOwner) {
+  const { at, params: owners, suffix } = NAMESPACE_OWNERS[owner];
+  const path = at('/robots/{robot}/federation');
+  const params = owners.extend(robotParam.shape);
+  const REFUSALS = refusals(...ACCESS_REFUSALS);
+  return {
+    list: createRoute({
+      method: 'get',
+      path,
+      operationId: `listTrustRules${suffix}`,
+      tags: TAGS,
+      summary: 'Whose OpenID tokens stand for a robot, by issuer and subject',
+      request: { params },
+      responses: { 200: answers(trustRules, 'The rules.'), ...REFUSALS },
+    }),
+    replace: createRoute({
+      method: 'post',
+      path,
+      operationId: `replaceTrustRules${suffix}`,
+      tags: TAGS,
+      summary: 'Gives a robot these rules in the place of those that it has',
+      request: { params, body: takes(trustRules) },
+      responses: { 200: answers(trustRules, 'As they are now.'), ...REFUSALS },
+    }),
+    remove: createRoute({
+      method: 'delete',
+      path,
+      operationId: `deleteTrustRules${suffix}`,
+      tags: TAGS,
+      summary: 'Takes all rules away; what was exchanged before ends within the hour',
+      request: { params },
+      responses: { 204: done('It trusts nobody.'), ...REFUSALS },
+    }),
+  };
+}
 
 /** Whose tokens stand for robots. */
 export function federationRoutes(): OpenAPIHono<AppEnv> {
   const app = createManagementRouter();
-  app.openapi(listTrustRules, async (c) => {
-    const { robot } = await requireRobot(c, c.req.valid('param'));
+  addRoutes(app, 'organization');
+  addRoutes(app, 'user');
+  return app;
+}
+
+function addRoutes(app: OpenAPIHono<AppEnv>, owner: NamespaceOwner): void {
+  const routes = describeTrust(owner);
+  app.openapi(routes.list, async (c) => {
+    const { robot } = await requireRobot(c, owner);
     return c.json(toViews(await c.var.scope.operations.listTrustRules(robot.id)), 200);
   });
-  app.openapi(replaceTrustRules, async (c) => {
-    const found = await requireRobot(c, c.req.valid('param'));
-    const rules = await replaceRules(c, found, c.req.valid('json'));
+  app.openapi(routes.replace, async (c) => {
+    const { namespace, robot } = await requireRobot(c, owner);
+    const rules = await replaceRules(c, robot, c.req.valid('json'));
     const metadata = {
-      robot: found.robot.name,
+      robot: robot.name,
       rules: rules.map(({ issuer, subject }) => `${issuer} ${subject}`),
     };
-    recordAudit(c, { kind: 'create_robot_federation', namespace: found.namespace, metadata });
+    recordAudit(c, { kind: 'create_robot_federation', namespace, metadata });
     return c.json(toViews(rules), 200);
   });
-  app.openapi(deleteTrustRules, async (c) => {
-    const found = await requireRobot(c, c.req.valid('param'));
-    await replaceRules(c, found, []);
-    const { namespace, robot } = found;
+  app.openapi(routes.remove, async (c) => {
+    const { namespace, robot } = await requireRobot(c, owner);
+    await replaceRules(c, robot, []);
     const metadata = { robot: robot.name };
     recordAudit(c, { kind: 'delete_robot_federation', namespace, metadata });
     return c.body(null, 204);
   });
-  return app;
-}
-
-interface FoundRobot {
-  readonly namespace: NamespaceName;
-  readonly robot: Robot;
-}
-
-/** The robot, if the caller may change it. */
-async function requireRobot(
-  c: Context<AppEnv>,
-  { organization, robot: shortName }: z.infer<typeof robotParams>,
-): Promise<FoundRobot> {
-  const namespace = await requireNamespaceAdmin(c, organization);
-  const robot = await c.var.scope.operations.getRobot(namespace, shortName);
-  if (robot === null) {
-    throw noRobot(shortName);
-  }
-  return { namespace, robot };
 }
 
 async function replaceRules(
   c: Context<AppEnv>,
-  { robot }: FoundRobot,
+  robot: Robot,
   rules: readonly TrustRule[],
 ): Promise<readonly TrustRule[]> {
   const now = await c.var.scope.operations.replaceTrustRules(robot.id, rules);

@@ -7,7 +7,7 @@ import type { CollectionReport } from '../../registry/garbage/collect.ts';
 import type { CollectionPlan } from '../../registry/garbage/plan.ts';
 import type { Removal } from '../../registry/garbage/removals.ts';
 import type { KeptReason, Standing } from '../../registry/garbage/why.ts';
-import { rfc3339 } from './schemas.ts';
+import { digestText, rfc3339, tagNameText } from './schemas.ts';
 
 /** What the garbage endpoints answer. */
 
@@ -30,8 +30,8 @@ const reasonView = z
       'shared_blob',
       'disabled_namespace',
     ]),
-    name: z.string().optional().openapi({ description: 'The name of the tag.' }),
-    digest: z.string().optional().openapi({ description: 'The manifest that holds it.' }),
+    name: tagNameText.optional().openapi({ description: 'The name of the tag.' }),
+    digest: digestText.optional().openapi({ description: 'The manifest that holds it.' }),
     count: count.optional().openapi({ description: 'How many other repositories hold it.' }),
     until: rfc3339.nullable().openapi({ description: 'Null: it does not end by itself.' }),
   })
@@ -39,7 +39,7 @@ const reasonView = z
 
 export const standingView = z
   .strictObject({
-    digest: z.string(),
+    digest: digestText,
     kept: z.boolean(),
     reasons: z.array(reasonView),
     more_reasons: count.openapi({ description: 'How many reasons more are known.' }),
@@ -102,8 +102,8 @@ export const planView = z
     items: z.array(
       z.strictObject({
         kind: z.enum(['tag', 'manifest', 'lease', 'blob']),
-        digest: z.string(),
-        name: z.string().nullable().optional(),
+        digest: digestText,
+        name: tagNameText.nullable().optional(),
         bytes: count.optional(),
       }),
     ),
@@ -157,9 +157,9 @@ export const removalView = z
     kind: z.enum(['tag', 'manifest', 'blob']),
     reason: z.enum(['window_passed', 'unreferenced', 'repository_deleted']),
     removed_at: rfc3339,
-    digest: z.string(),
+    digest: digestText,
     bytes: count.nullable(),
-    name: z.string().nullable(),
+    name: tagNameText.nullable(),
     ended_at: rfc3339.nullable(),
   })
   .openapi('Removal');

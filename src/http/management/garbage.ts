@@ -24,11 +24,14 @@ import {
   ACCESS_REFUSALS,
   answers,
   digestParam,
+  digestText,
   limitParam,
+  nextPage,
   nextPageParam,
   ofRepository,
   refusals,
   repositoryParams,
+  tagNameText,
 } from './schemas.ts';
 
 const TAGS = ['Garbage'];
@@ -76,15 +79,15 @@ const listRemovals = createRoute({
   request: {
     params: repositoryParams,
     query: z.strictObject({
-      digest: z.string().optional().openapi({ description: 'What was removed of this digest.' }),
-      tag: z.string().optional().openapi({ description: 'What was removed of this name.' }),
+      digest: digestText.optional().openapi({ description: 'What was removed of this digest.' }),
+      tag: tagNameText.optional().openapi({ description: 'What was removed of this name.' }),
       limit: limitParam(REMOVAL_PAGE_SIZE_MAX),
       next_page: nextPageParam,
     }),
   },
   responses: {
     200: answers(
-      z.strictObject({ removals: z.array(removalView), next_page: z.string().optional() }),
+      z.strictObject({ removals: z.array(removalView), next_page: nextPage }),
       'A page of removals.',
     ),
     ...refusals(...ACCESS_REFUSALS),

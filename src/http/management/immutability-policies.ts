@@ -14,13 +14,21 @@ import {
   requireOwner,
 } from './policy-owners.ts';
 import { createManagementRouter } from './router.ts';
-import { ACCESS_REFUSALS, answers, refusals, takes } from './schemas.ts';
+import {
+  ACCESS_REFUSALS,
+  answers,
+  nextPage,
+  nextPageParam,
+  refusals,
+  tagPatternText,
+  takes,
+} from './schemas.ts';
 
 const TAGS = ['Immutability policies'];
 
 const content = z
   .strictObject({
-    tagPattern: z.string().openapi({
+    tagPattern: tagPatternText.openapi({
       description: 'A regular expression (RE2) for whole names of tags.',
     }),
     tagPatternMatches: z.boolean().default(true).openapi({
@@ -30,10 +38,10 @@ const content = z
   .openapi('ImmutabilityPolicyContent');
 
 const policyView = z
-  .strictObject({ uuid: z.uuid(), tagPattern: z.string(), tagPatternMatches: z.boolean() })
+  .strictObject({ uuid: z.uuid(), tagPattern: tagPatternText, tagPatternMatches: z.boolean() })
   .openapi('ImmutabilityPolicy');
 
-const nextPage = z.string().optional().openapi({
+const sweepPage = nextPage.openapi({
   description: 'There if tags are left to be locked: it is where the next sweep goes on.',
 });
 
@@ -51,7 +59,7 @@ const KIND = {
   tags: TAGS,
   view: policyView,
   content,
-  made: z.strictObject({ uuid: z.uuid(), next_page: nextPage }),
+  made: z.strictObject({ uuid: z.uuid(), next_page: sweepPage }),
   refusals: ['too_many_requests'],
   says: {
     list: 'The patterns of tag names that are locked here',
@@ -73,11 +81,11 @@ function describeSweep(owner: PolicyOwner) {
     summary: 'Goes on locking the tags that were there before a policy',
     request: {
       params: params.extend(policyParam.shape),
-      body: takes(z.strictObject({ next_page: z.string().optional() }).openapi('Sweep')),
+      body: takes(z.strictObject({ next_page: nextPageParam }).openapi('Sweep')),
     },
     responses: {
       200: answers(
-        z.strictObject({ locked: z.int().min(0), next_page: nextPage }),
+        z.strictObject({ locked: z.int().min(0), next_page: sweepPage }),
         'How many tags it locked.',
       ),
       ...refusals(...ACCESS_REFUSALS),
@@ -90,6 +98,7 @@ export function immutabilityPolicyRoutes(): OpenAPIHono<AppEnv> {
   const app = createManagementRouter();
   addRoutes(app, 'repository');
   addRoutes(app, 'organization');
+  addRoutes(app, 'user');
   return app;
 }
 

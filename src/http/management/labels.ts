@@ -58,12 +58,13 @@ const createLabel = createRoute({
     body: takes(
       z
         .strictObject({
-          key: z.string(),
+          key: z.string().openapi({ example: 'team' }),
           value: z
             .string()
             .refine((value) => encodeUtf8(value).byteLength <= LABEL_VALUE_BYTES_MAX, {
               message: `has more than ${LABEL_VALUE_BYTES_MAX} bytes`,
-            }),
+            })
+            .openapi({ example: 'payments' }),
           media_type: z.enum(LABEL_MEDIA_TYPES).nullable().openapi({
             description: 'Null: JSON if the value is an object or array, else plain text.',
           }),

@@ -17,13 +17,16 @@ import { ManagementError } from './errors.ts';
 import { createManagementRouter } from './router.ts';
 import {
   ACCESS_REFUSALS,
+  accountNameText,
   answers,
-  NEXT_PAGE,
+  nextPage,
+  nextPageParam,
   ofOrganization,
   ofRepository,
   organizationParams,
   refusals,
   repositoryParams,
+  rfc2822,
 } from './schemas.ts';
 
 const TAGS = ['Logs'];
@@ -37,26 +40,31 @@ const day = z
 const filterQuery = z.strictObject({
   starttime: day.optional(),
   endtime: day.optional(),
-  performer: z.string().max(511).optional().openapi({ description: 'Who did it.' }),
+  performer: z.string().max(511).optional().openapi({
+    description: 'Who did it.',
+    example: 'ada',
+  }),
 });
 const pageQuery = filterQuery.extend({
-  next_page: z.string().max(16).optional().openapi({ description: NEXT_PAGE }),
+  next_page: nextPageParam,
 });
 
-/** A time as Quay writes it. */
-const rfc2822 = z.string().openapi({ example: 'Sat, 28 Nov 2026 12:00:00 -0000' });
+const kindText = z.string().openapi({ example: 'delete_tag' });
 
 const recordView = z
   .strictObject({
-    kind: z.string(),
-    metadata: z.record(z.string(), z.unknown()),
-    ip: z.string().nullable(),
-    country: z.string().nullable(),
+    kind: kindText,
+    metadata: z.record(z.string(), z.unknown()).openapi({
+      description: 'What it was done to, and how.',
+      example: { namespace: 'acme', repo: 'app', tag: '1.2' },
+    }),
+    ip: z.string().nullable().openapi({ example: '192.0.2.7' }),
+    country: z.string().nullable().openapi({ example: 'US' }),
     datetime: rfc2822,
     performer: z
       .strictObject({
         kind: z.enum(['administrator', 'user', 'robot']),
-        name: z.string(),
+        name: accountNameText,
         is_robot: z.boolean(),
       })
       .optional(),
@@ -68,14 +76,14 @@ const logsView = z
     start_time: rfc2822,
     end_time: rfc2822,
     logs: z.array(recordView),
-    next_page: z.string().optional(),
+    next_page: nextPage,
   })
   .openapi('AuditLog');
 
 const countsView = z
   .strictObject({
     aggregated: z.array(
-      z.strictObject({ kind: z.string(), count: z.number().int(), datetime: rfc2822 }),
+      z.strictObject({ kind: kindText, count: z.number().int(), datetime: rfc2822 }),
     ),
     complete: z.boolean(),
   })

@@ -4,7 +4,7 @@ import type { Label, Manifest, ManifestLayer } from '../../model/datatypes.ts';
 import { formatRfc2822 } from '../../model/rfc2822.ts';
 import { formatRfc3339, parseRfc3339 } from '../../model/rfc3339.ts';
 import type { ManifestPullStatistics } from '../../registry/pulls/statistics.ts';
-import { rfc2822, rfc3339 } from './schemas.ts';
+import { digestText, mediaTypeText, rfc2822, rfc3339 } from './schemas.ts';
 
 /** What the endpoints of manifests and their labels answer. */
 
@@ -19,17 +19,17 @@ const layerView = z
     command: z.array(z.string()).nullable(),
     comment: z.string().nullable(),
     author: z.string().nullable(),
-    blob_digest: z.string(),
+    blob_digest: digestText,
     created_datetime: rfc2822.nullable(),
   })
   .openapi('Layer');
 
 export const manifestView = z
   .strictObject({
-    digest: z.string(),
+    digest: digestText,
     is_manifest_list: z.boolean(),
     manifest_data: z.string().openapi({ description: 'The manifest as it was pushed.' }),
-    config_media_type: z.string().nullable(),
+    config_media_type: mediaTypeText.nullable(),
     layers_compressed_size: count.openapi({ description: 'Bytes; 0 for a list.' }),
     layers: z.array(layerView).nullable().openapi({ description: 'Null for a list.' }),
   })
@@ -81,7 +81,7 @@ function wordsOf(command: string): string[] {
 
 export const manifestPullsView = z
   .strictObject({
-    manifest_digest: z.string(),
+    manifest_digest: digestText,
     manifest_pull_count: count,
     last_manifest_pull_date: rfc3339.nullable(),
   })
@@ -101,10 +101,10 @@ export function toManifestPullsView(
 export const labelView = z
   .strictObject({
     id: z.uuid(),
-    key: z.string(),
-    value: z.string(),
+    key: z.string().openapi({ example: 'team' }),
+    value: z.string().openapi({ example: 'payments' }),
     source_type: z.enum(['manifest', 'api', 'internal']),
-    media_type: z.string(),
+    media_type: z.string().openapi({ example: 'text/plain' }),
   })
   .openapi('Label');
 

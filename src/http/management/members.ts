@@ -9,13 +9,16 @@ import { pageQuery, toPageOptions } from './pages.ts';
 import { createManagementRouter } from './router.ts';
 import {
   ACCESS_REFUSALS,
+  accountNameText,
   accountParam,
   answers,
   done,
+  nextPage,
   ofOrganization,
   organizationParams,
   refusals,
   requireAccountName,
+  requireKnown,
   takes,
 } from './schemas.ts';
 
@@ -25,7 +28,7 @@ const memberParams = organizationParams.extend({ account: accountParam });
 
 const memberView = z
   .strictObject({
-    name: z.string(),
+    name: accountNameText,
     is_robot: z.boolean(),
     role: z.enum(MEMBER_ROLES).openapi({
       description: 'A creator makes repositories, an admin may do everything.',
@@ -42,7 +45,7 @@ const listMembers = createRoute({
   request: { params: organizationParams, query: pageQuery },
   responses: {
     200: answers(
-      z.strictObject({ members: z.array(memberView), next_page: z.string().optional() }),
+      z.strictObject({ members: z.array(memberView), next_page: nextPage }),
       'A page of members.',
     ),
     ...refusals(...ACCESS_REFUSALS),
@@ -91,7 +94,8 @@ export function memberRoutes(): OpenAPIHono<AppEnv> {
     const organization = await requireNamespaceAdmin(c, text);
     const name = requireAccountName(account);
     const { operations } = c.var.scope;
-    const { member, roleBefore } = await operations.setMember(organization, name, role);
+    const change = operations.setMember(organization, name, role);
+    const { member, roleBefore } = await requireKnown(name, change);
     recordAudit(c, {
       kind: roleBefore === null ? 'org_add_member' : 'org_change_member',
       namespace: organization,

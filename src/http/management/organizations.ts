@@ -13,6 +13,7 @@ import {
   requireNamespace,
   requireNamespaceAdmin,
   requireNewNamespace,
+  requirePerson,
 } from './access.ts';
 import { ManagementError } from './errors.ts';
 import { createManagementRouter } from './router.ts';
@@ -20,7 +21,9 @@ import {
   ACCESS_REFUSALS,
   answers,
   done,
+  namespaceNameText,
   ofOrganization,
+  ofUser,
   organizationParams,
   refusals,
   takes,
@@ -30,7 +33,7 @@ const TAGS = ['Organizations'];
 
 const organizationView = z
   .strictObject({
-    name: z.string(),
+    name: namespaceNameText,
     kind: z.enum(['user', 'organization']),
     enabled: z.boolean(),
     tag_expiration_s: z.int().min(0).openapi({ description: "The time machine's window." }),
@@ -47,9 +50,9 @@ const createOrganization = createRoute({
   operationId: 'createOrganization',
   tags: TAGS,
   summary: 'Makes an organization, which has no members yet',
-  request: { body: takes(z.strictObject({ name: z.string() }).openapi('NewOrganization')) },
+  request: { body: takes(z.strictObject({ name: namespaceNameText }).openapi('NewOrganization')) },
   responses: {
-    201: answers(z.strictObject({ name: z.string() }), 'It is made.'),
+    201: answers(z.strictObject({ name: namespaceNameText }), 'It is made.'),
     ...refusals(...ACCESS_REFUSALS),
   },
 });
@@ -64,17 +67,21 @@ const readOrganization = createRoute({
   responses: { 200: answers(organizationView, 'As it is.'), ...refusals(...ACCESS_REFUSALS) },
 });
 
+const ownFields = {
+  tag_expiration_s: z
+    .int()
+    .optional()
+    .openapi({
+      description: `One of ${TIME_MACHINE_WINDOWS_SEC.join(', ')}, or the registry's own.`,
+    }),
+  held_by_pull_days: z.int().min(0).max(HELD_BY_PULL_DAYS_MAX).optional().openapi({
+    description: 'For how many days what is pulled by digest is kept; 0: not for that.',
+  }),
+};
+
 const organizationChange = z
   .strictObject({
-    tag_expiration_s: z
-      .int()
-      .optional()
-      .openapi({
-        description: `One of ${TIME_MACHINE_WINDOWS_SEC.join(', ')}, or the registry's own.`,
-      }),
-    held_by_pull_days: z.int().min(0).max(HELD_BY_PULL_DAYS_MAX).optional().openapi({
-      description: 'For how many days what is pulled by digest is kept; 0: not for that.',
-    }),
+    ...ownFields,
     member_role: z.enum(DEFAULT_ROLES).optional().openapi({
       description: 'What all members may do in its repositories; not for a person.',
     }),
@@ -87,6 +94,32 @@ const organizationChange = z
   })
   .openapi('OrganizationChange');
 type OrganizationChange = z.infer<typeof organizationChange>;
+
+const userChange = z
+  .strictObject(ownFields)
+  .refine((change) => Object.values(change).some((value) => value !== undefined), {
+    message: 'expected tag_expiration_s or held_by_pull_days',
+  })
+  .openapi('UserChange');
+
+const readUser = createRoute({
+  method: 'get',
+  path: ofUser(''),
+  operationId: 'readUser',
+  tags: TAGS,
+  summary: 'The same of the namespace of the person who calls',
+  responses: { 200: answers(organizationView, 'As it is.'), ...refusals(...ACCESS_REFUSALS) },
+});
+
+const changeUser = createRoute({
+  method: 'put',
+  path: ofUser(''),
+  operationId: 'changeUser',
+  tags: TAGS,
+  summary: 'Changes what a person decides about their repositories',
+  request: { body: takes(userChange) },
+  responses: { 200: answers(organizationView, 'As it is now.'), ...refusals(...ACCESS_REFUSALS) },
+});
 
 const changeOrganization = createRoute({
   method: 'put',
@@ -179,8 +212,24 @@ export function organizationRoutes(): OpenAPIHono<AppEnv> {
     recordAudit(c, { kind: kind === 'user' ? 'user_delete' : 'org_delete', namespace: name });
     return c.body(null, 204);
   });
+  addUser(app);
   addRegions(app);
   return app;
+}
+
+function addUser(app: OpenAPIHono<AppEnv>): void {
+  app.openapi(readUser, async (c) => {
+    const { namespaceName: name } = await requirePerson(c);
+    return c.json(toView(found(await c.var.scope.operations.getNamespace(name), name)), 200);
+  });
+  app.openapi(changeUser, async (c) => {
+    const content = c.req.valid('json');
+    const change = toChange(content, c.var.scope.settings);
+    const { namespaceName: name } = await requirePerson(c);
+    const now = found(await c.var.scope.operations.changeNamespace(name, change), name);
+    recordChange(c, now, content);
+    return c.json(toView(now), 200);
+  });
 }
 
 function addRegions(app: OpenAPIHono<AppEnv>): void {

@@ -1,22 +1,33 @@
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
 
 import type { CredentialInfo } from '../../model/accounts.ts';
+import { APP_TOKEN_EXPIRING_DAYS } from '../../model/limits.ts';
 import { formatRfc2822 } from '../../model/rfc2822.ts';
 import { parseRfc3339 } from '../../model/rfc3339.ts';
-import type { EpochMs } from '../../model/time.ts';
+import { type EpochMs, MS_PER_DAY } from '../../model/time.ts';
 import { recordAudit } from '../audit-log.ts';
 import type { AppEnv } from '../scope.ts';
 import { requireNewNamespace, requirePerson } from './access.ts';
 import { ManagementError } from './errors.ts';
 import { createManagementRouter } from './router.ts';
-import { ACCESS_REFUSALS, answers, done, refusals, rfc2822, rfc3339, takes } from './schemas.ts';
+import {
+  ACCESS_REFUSALS,
+  answers,
+  done,
+  refusals,
+  rfc2822,
+  rfc3339,
+  secretText,
+  switchParam,
+  takes,
+} from './schemas.ts';
 
 const TAGS = ['People'];
 
 // Two schemas of the same fields: a strict one that extends another allows nothing in the document.
 const tokenFields = {
-  uuid: z.string(),
-  title: z.string(),
+  uuid: z.uuid(),
+  title: z.string().openapi({ example: 'laptop' }),
   created: rfc2822,
   last_accessed: rfc2822.nullable().openapi({ description: 'To the day; null: never.' }),
   expiration: rfc2822.nullable().openapi({ description: 'Null: it ends when it is revoked.' }),
@@ -25,9 +36,16 @@ const tokenView = z.strictObject(tokenFields).openapi('AppToken');
 const newTokenView = z
   .strictObject({
     ...tokenFields,
-    token_code: z.string().openapi({ description: 'The secret, shown this once.' }),
+    token_code: secretText.openapi({ description: 'The secret, shown this once.' }),
   })
   .openapi('NewAppToken');
+
+const tokenParams = z.object({
+  uuid: z.uuid().openapi({
+    param: { name: 'uuid', in: 'path' },
+    description: 'The id of a token.',
+  }),
+});
 
 const createUser = createRoute({
   method: 'post',
@@ -35,10 +53,14 @@ const createUser = createRoute({
   operationId: 'createUser',
   tags: TAGS,
   summary: 'Makes a person, their namespace, and the first token that they log in with',
-  request: { body: takes(z.strictObject({ username: z.string() }).openapi('NewUser')) },
+  request: {
+    body: takes(
+      z.strictObject({ username: z.string().openapi({ example: 'ada' }) }).openapi('NewUser'),
+    ),
+  },
   responses: {
     201: answers(
-      z.strictObject({ username: z.string(), token: newTokenView }),
+      z.strictObject({ username: z.string().openapi({ example: 'ada' }), token: newTokenView }),
       'The person, and their token.',
     ),
     ...refusals(...ACCESS_REFUSALS),
@@ -51,8 +73,31 @@ const listTokens = createRoute({
   operationId: 'listAppTokens',
   tags: TAGS,
   summary: 'What the caller may log in with',
+  request: {
+    query: z.strictObject({
+      expiring: switchParam.openapi({
+        description: `Those alone that end within ${APP_TOKEN_EXPIRING_DAYS} days, or have ended.`,
+      }),
+    }),
+  },
   responses: {
-    200: answers(z.strictObject({ tokens: z.array(tokenView) }), 'The tokens, oldest first.'),
+    200: answers(
+      z.strictObject({ tokens: z.array(tokenView), only_expiring: z.boolean() }),
+      'The tokens, oldest first.',
+    ),
+    ...refusals(...ACCESS_REFUSALS),
+  },
+});
+
+const readToken = createRoute({
+  method: 'get',
+  path: '/user/apptoken/{uuid}',
+  operationId: 'readAppToken',
+  tags: TAGS,
+  summary: 'A token of the caller, without its secret',
+  request: { params: tokenParams },
+  responses: {
+    200: answers(z.strictObject({ token: tokenView }), 'The token.'),
     ...refusals(...ACCESS_REFUSALS),
   },
 });
@@ -66,7 +111,10 @@ const createToken = createRoute({
   request: {
     body: takes(
       z
-        .strictObject({ title: z.string().min(1), expiration: rfc3339.nullable().optional() })
+        .strictObject({
+          title: z.string().min(1).openapi({ example: 'laptop' }),
+          expiration: rfc3339.nullable().optional(),
+        })
         .openapi('AppTokenContent'),
     ),
   },
@@ -82,9 +130,7 @@ const revokeToken = createRoute({
   operationId: 'revokeAppToken',
   tags: TAGS,
   summary: 'Ends a token at once',
-  request: {
-    params: z.object({ uuid: z.string().openapi({ description: 'The id of a token.' }) }),
-  },
+  request: { params: tokenParams },
   responses: { 204: done('It is gone.'), ...refusals(...ACCESS_REFUSALS) },
 });
 
@@ -100,8 +146,21 @@ export function peopleRoutes(): OpenAPIHono<AppEnv> {
   });
   app.openapi(listTokens, async (c) => {
     const person = await requirePerson(c);
-    const tokens = await c.var.scope.operations.listAppTokens(person);
-    return c.json({ tokens: tokens.map(toTokenView) }, 200);
+    const isExpiring = c.req.valid('query').expiring === 'true';
+    const endMs = Date.now() + APP_TOKEN_EXPIRING_DAYS * MS_PER_DAY;
+    const tokens = (await c.var.scope.operations.listAppTokens(person)).filter(
+      ({ expiresMs }) => !isExpiring || (expiresMs !== null && expiresMs <= endMs),
+    );
+    return c.json({ tokens: tokens.map(toTokenView), only_expiring: isExpiring }, 200);
+  });
+  app.openapi(readToken, async (c) => {
+    const { uuid } = c.req.valid('param');
+    const person = await requirePerson(c);
+    const token = await c.var.scope.operations.getAppToken(person, uuid);
+    if (token === null) {
+      throw noToken(uuid);
+    }
+    return c.json({ token: toTokenView(token) }, 200);
   });
   app.openapi(createToken, async (c) => {
     const { title, expiration } = c.req.valid('json');
@@ -121,12 +180,16 @@ export function peopleRoutes(): OpenAPIHono<AppEnv> {
     const { uuid } = c.req.valid('param');
     const person = await requirePerson(c);
     if (!(await c.var.scope.operations.revokeAppToken(person, uuid))) {
-      throw new ManagementError('not_found', `there is no token ${uuid}`);
+      throw noToken(uuid);
     }
     recordAudit(c, { kind: 'revoke_app_specific_token', namespace: person.namespaceName });
     return c.body(null, 204);
   });
   return app;
+}
+
+function noToken(uuid: string): ManagementError {
+  return new ManagementError('not_found', `there is no token ${uuid}`);
 }
 
 function parseExpiration(text: string | null): EpochMs | null {

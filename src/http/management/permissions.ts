@@ -1,6 +1,6 @@
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
 
-import { REPOSITORY_ROLES, type RepositoryRight } from '../../model/access.ts';
+import { GRANT_KINDS, REPOSITORY_ROLES, type RepositoryRight } from '../../model/access.ts';
 import { recordAudit } from '../audit-log.ts';
 import type { AppEnv } from '../scope.ts';
 import { requireRepositoryRole } from './access.ts';
@@ -9,13 +9,16 @@ import { pageQuery, toPageOptions } from './pages.ts';
 import { createManagementRouter } from './router.ts';
 import {
   ACCESS_REFUSALS,
+  accountNameText,
   accountParam,
   answers,
   done,
+  nextPage,
   ofRepository,
   refusals,
   repositoryParams,
   requireAccountName,
+  requireKnown,
   takes,
 } from './schemas.ts';
 
@@ -25,7 +28,7 @@ const permissionParams = repositoryParams.extend({ account: accountParam });
 
 const permissionView = z
   .strictObject({
-    name: z.string(),
+    name: accountNameText,
     role: z.enum(REPOSITORY_ROLES),
     is_robot: z.boolean(),
     is_org_member: z.boolean(),
@@ -43,7 +46,7 @@ const listPermissions = createRoute({
     200: answers(
       z.strictObject({
         permissions: z.record(z.string(), permissionView),
-        next_page: z.string().optional(),
+        next_page: nextPage,
       }),
       'A page of them.',
     ),
@@ -87,6 +90,36 @@ const removePermission = createRoute({
   responses: { 204: done('It is gone.'), ...refusals(...ACCESS_REFUSALS) },
 });
 
+const explainPermission = createRoute({
+  method: 'get',
+  path: ofRepository('/permissions/user/{account}/transitive'),
+  operationId: 'explainPermission',
+  tags: TAGS,
+  summary: 'All that somebody may do something in a repository by',
+  description: 'What they may is the furthest of it; a robot does no more than it is for.',
+  request: { params: permissionParams },
+  responses: {
+    200: answers(
+      z.strictObject({
+        permissions: z.array(
+          z
+            .strictObject({
+              role: z.enum(REPOSITORY_ROLES),
+              by: z.enum(GRANT_KINDS).openapi({
+                description:
+                  'It is in their own namespace; they are an admin of its organization; that gives ' +
+                  'all its members so much; they were given a right here; everybody may read it.',
+              }),
+            })
+            .openapi('Grant'),
+        ),
+      }),
+      'The grants, at least one.',
+    ),
+    ...refusals(...ACCESS_REFUSALS),
+  },
+});
+
 /** Who may do what in a repository. */
 export function permissionRoutes(): OpenAPIHono<AppEnv> {
   const app = createManagementRouter();
@@ -110,12 +143,24 @@ export function permissionRoutes(): OpenAPIHono<AppEnv> {
     }
     return c.json(toView(right), 200);
   });
+  app.openapi(explainPermission, async (c) => {
+    const { repository: text, account } = c.req.valid('param');
+    const repository = await requireRepositoryRole(c, text, 'admin');
+    const name = requireAccountName(account);
+    const explained = await c.var.scope.operations.explainAccess(repository, name);
+    if (explained === null || explained.grants.length === 0) {
+      throw new ManagementError('not_found', `'${name}' may do nothing here`);
+    }
+    const permissions = explained.grants.map(({ kind, role }) => ({ role, by: kind }));
+    return c.json({ permissions }, 200);
+  });
   app.openapi(setPermission, async (c) => {
     const { repository: text, account } = c.req.valid('param');
     const { role } = c.req.valid('json');
     const repository = await requireRepositoryRole(c, text, 'admin');
     const name = requireAccountName(account);
-    const right = await c.var.scope.operations.setRepositoryRight(repository, name, role);
+    const { operations } = c.var.scope;
+    const right = await requireKnown(name, operations.setRepositoryRight(repository, name, role));
     recordAudit(c, {
       kind: 'change_repo_permission',
       repository,

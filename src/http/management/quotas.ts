@@ -10,8 +10,13 @@ import {
 } from '../../model/quota.ts';
 import { recordAudit } from '../audit-log.ts';
 import type { AppEnv } from '../scope.ts';
-import { requireAdministrator, requireNamespace, requireNamespaceAdmin } from './access.ts';
+import { requireAdministrator, requireNamespaceAdmin } from './access.ts';
 import { ManagementError } from './errors.ts';
+import {
+  NAMESPACE_OWNERS,
+  type NamespaceOwner,
+  requireReadableNamespace,
+} from './namespace-owners.ts';
 import { createManagementRouter } from './router.ts';
 import {
   ACCESS_REFUSALS,
@@ -58,21 +63,40 @@ const quotaContent = z
   })
   .openapi('QuotaContent');
 
-const quotaParams = organizationParams.extend({
+const quotaParam = z.object({
   quota: z
     .literal(String(QUOTA_ID))
     .openapi({ description: 'The only one that a namespace can have.' }),
 });
+const quotaParams = organizationParams.extend(quotaParam.shape);
 
-const listQuotas = createRoute({
-  method: 'get',
-  path: ofOrganization('/quota'),
-  operationId: 'listQuotas',
-  tags: TAGS,
-  summary: 'How many bytes may be held here, and are; one quota or none',
-  request: { params: organizationParams },
-  responses: { 200: answers(z.array(quotaView), 'The quota.'), ...refusals(...ACCESS_REFUSALS) },
-});
+/** The endpoints that read a quota, for one kind of owner. */
+function describeReads(owner: NamespaceOwner) {
+  const { at, params, suffix } = NAMESPACE_OWNERS[owner];
+  return {
+    list: createRoute({
+      method: 'get',
+      path: at('/quota'),
+      operationId: `listQuotas${suffix}`,
+      tags: TAGS,
+      summary: 'How many bytes may be held here, and are; one quota or none. For all members',
+      request: { params },
+      responses: {
+        200: answers(z.array(quotaView), 'The quota.'),
+        ...refusals(...ACCESS_REFUSALS),
+      },
+    }),
+    read: createRoute({
+      method: 'get',
+      path: at('/quota/{quota}'),
+      operationId: `readQuota${suffix}`,
+      tags: TAGS,
+      summary: 'The quota, for all members',
+      request: { params: params.extend(quotaParam.shape) },
+      responses: { 200: answers(quotaView, 'The quota.'), ...refusals(...ACCESS_REFUSALS) },
+    }),
+  };
+}
 
 const createQuota = createRoute({
   method: 'post',
@@ -82,16 +106,6 @@ const createQuota = createRoute({
   summary: 'Sets a quota where there is none',
   request: { params: organizationParams, body: takes(quotaContent) },
   responses: { 201: answers(quotaView, 'It holds.'), ...refusals(...ACCESS_REFUSALS, 'conflict') },
-});
-
-const readQuota = createRoute({
-  method: 'get',
-  path: ofOrganization('/quota/{quota}'),
-  operationId: 'readQuota',
-  tags: TAGS,
-  summary: 'The quota',
-  request: { params: quotaParams },
-  responses: { 200: answers(quotaView, 'The quota.'), ...refusals(...ACCESS_REFUSALS) },
 });
 
 const replaceQuota = createRoute({
@@ -114,14 +128,11 @@ const removeQuota = createRoute({
   responses: { 204: done('There is none.'), ...refusals(...ACCESS_REFUSALS) },
 });
 
-/** How many bytes namespaces may hold; set by the administrator, read by their admins. */
+/** How many bytes namespaces may hold; set by the administrator, read by their members. */
 export function quotaRoutes(): OpenAPIHono<AppEnv> {
   const app = createManagementRouter();
-  app.openapi(listQuotas, async (c) => {
-    const { name } = await requireNamespace(c, c.req.valid('param').organization);
-    const quota = await c.var.scope.operations.readQuota(name);
-    return c.json(quota === null ? [] : [toQuotaView(quota)], 200);
-  });
+  addReads(app, 'organization');
+  addReads(app, 'user');
   app.openapi(createQuota, async (c) => {
     const limits = toLimits(c.req.valid('json'));
     const name = await requireAdministered(c, c.req.valid('param').organization);
@@ -129,14 +140,6 @@ export function quotaRoutes(): OpenAPIHono<AppEnv> {
       throw new ManagementError('conflict', `namespace '${name}' has a quota already`);
     }
     return c.json(await setQuota(c, name, { limits, kind: 'org_create_quota' }), 201);
-  });
-  app.openapi(readQuota, async (c) => {
-    const name = await requireNamespaceAdmin(c, c.req.valid('param').organization);
-    const quota = await c.var.scope.operations.readQuota(name);
-    if (quota === null) {
-      throw noQuota(name);
-    }
-    return c.json(toQuotaView(quota), 200);
   });
   app.openapi(replaceQuota, async (c) => {
     const limits = toLimits(c.req.valid('json'));
@@ -155,6 +158,29 @@ export function quotaRoutes(): OpenAPIHono<AppEnv> {
     return c.body(null, 204);
   });
   return app;
+}
+
+function addReads(app: OpenAPIHono<AppEnv>, owner: NamespaceOwner): void {
+  const routes = describeReads(owner);
+  app.openapi(routes.list, async (c) => {
+    const { name, quota } = await readQuota(c, owner);
+    if (quota === null && (await c.var.scope.operations.getNamespace(name)) === null) {
+      throw new ManagementError('not_found', `namespace '${name}' not found`);
+    }
+    return c.json(quota === null ? [] : [toQuotaView(quota)], 200);
+  });
+  app.openapi(routes.read, async (c) => {
+    const { name, quota } = await readQuota(c, owner);
+    if (quota === null) {
+      throw noQuota(name);
+    }
+    return c.json(toQuotaView(quota), 200);
+  });
+}
+
+async function readQuota(c: Context<AppEnv>, owner: NamespaceOwner) {
+  const name = await requireReadableNamespace(c, owner);
+  return { name, quota: await c.var.scope.operations.readQuota(name) };
 }
 
 async function requireAdministered(c: Context<AppEnv>, text: string): Promise<NamespaceName> {

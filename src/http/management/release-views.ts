@@ -1,7 +1,14 @@
 import { z } from '@hono/zod-openapi';
 
 import type { Release } from '../../registry/tags/releases.ts';
-import { errorView, rfc3339 } from './schemas.ts';
+import {
+  accountNameText,
+  digestText,
+  errorView,
+  repositoryNameText,
+  rfc3339,
+  tagNameText,
+} from './schemas.ts';
 
 /** What the endpoints of releases answer. */
 
@@ -9,15 +16,15 @@ export const releaseView = z
   .strictObject({
     release: z.uuid().openapi({ description: 'What it is undone by.' }),
     released_at: rfc3339,
-    performer: z.string().openapi({ description: 'Who did it, by the name of then.' }),
+    performer: accountNameText.openapi({ description: 'Who did it, by the name of then.' }),
     undoes: z.uuid().optional().openapi({ description: 'The release that it put back.' }),
     undone_by: z.uuid().optional().openapi({ description: 'The release that put it back.' }),
     moves: z.array(
       z.strictObject({
-        repository: z.string(),
-        tag: z.string(),
-        manifest_digest: z.string().nullable().openapi({ description: 'Null: it was ended.' }),
-        previous_digest: z.string().nullable().openapi({ description: 'Null: it was not there.' }),
+        repository: repositoryNameText,
+        tag: tagNameText,
+        manifest_digest: digestText.nullable().openapi({ description: 'Null: it was ended.' }),
+        previous_digest: digestText.nullable().openapi({ description: 'Null: it was not there.' }),
       }),
     ),
   })
@@ -47,10 +54,10 @@ export const refusedReleaseView = z
     move: z
       .strictObject({
         index: z.int().min(0),
-        repository: z.string(),
-        tag: z.string(),
+        repository: repositoryNameText,
+        tag: tagNameText,
         reason: z.enum(['tag_moved', 'tag_immutable', 'manifest_unknown', 'repository_gone']),
-        current_digest: z.string().nullable(),
+        current_digest: digestText.nullable(),
       })
       .optional(),
   })

@@ -30,11 +30,14 @@ import { createManagementRouter } from './router.ts';
 import {
   ACCESS_REFUSALS,
   answers,
+  digestText,
   limitParam,
+  nextPage,
   nextPageParam,
   ofOrganization,
   organizationParams,
   refusals,
+  repositoryNameText,
   takes,
   WRITE_REFUSALS,
 } from './schemas.ts';
@@ -49,12 +52,12 @@ const newRelease = z
     moves: z
       .array(
         z.strictObject({
-          repository: z.string().openapi({ example: 'acme/app' }),
+          repository: repositoryNameText,
           tag: z.string().openapi({ example: 'production' }),
-          manifest_digest: z.string().openapi({
+          manifest_digest: digestText.openapi({
             description: 'A manifest that a tag of the repository holds.',
           }),
-          if_digest: z.string().nullable().optional().openapi({
+          if_digest: digestText.nullable().optional().openapi({
             description: 'What the tag must point to now; null: it must not be there.',
           }),
         }),
@@ -115,7 +118,7 @@ const listReleases = createRoute({
   },
   responses: {
     200: answers(
-      z.strictObject({ releases: z.array(releaseView), next_page: z.string().optional() }),
+      z.strictObject({ releases: z.array(releaseView), next_page: nextPage }),
       'A page of releases.',
     ),
     ...refusals(...ACCESS_REFUSALS),

@@ -1,4 +1,5 @@
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
+import type { Context } from 'hono';
 
 import {
   REPOSITORIES_PER_PAGE,
@@ -9,11 +10,17 @@ import { formatRepositoryName, parseRepositoryName } from '../../model/names.ts'
 import { REPOSITORY_STATES } from '../../model/references.ts';
 import { recordAudit } from '../audit-log.ts';
 import type { AppEnv } from '../scope.ts';
-import { openRepository, requireCreator, requireRepositoryRole, whichMayRead } from './access.ts';
+import {
+  openRepository,
+  requireCreator,
+  requirePerson,
+  requireRepositoryRole,
+  whichMayRead,
+} from './access.ts';
 import { ManagementError } from './errors.ts';
 import { requireNamespaceName, requireRepositoryName } from './parse.ts';
 import {
-  listedRepositoryView,
+  describedRepositoryView,
   repositoryView,
   toListedView,
   toRepositoryView,
@@ -23,10 +30,13 @@ import {
   ACCESS_REFUSALS,
   answers,
   done,
+  namespaceNameText,
   NEXT_PAGE,
   ofRepository,
   refusals,
+  repositoryNameText,
   repositoryParams,
+  repositoryPathText,
   switchParam,
   takes,
 } from './schemas.ts';
@@ -44,9 +54,13 @@ const listRepositories = createRoute({
   request: {
     query: z
       .strictObject({
-        namespace: z.string().min(1).optional().openapi({ description: 'Those of one namespace.' }),
+        namespace: namespaceNameText
+          .min(1)
+          .optional()
+          .openapi({ description: 'Those of one namespace.' }),
         public: z.literal('true').optional().openapi({ description: 'Those that everybody sees.' }),
-        next_page: z.string().min(1).optional().openapi({ description: NEXT_PAGE }),
+        last_modified: switchParam.openapi({ description: 'Adds when the newest tag was made.' }),
+        next_page: repositoryNameText.min(1).optional().openapi({ description: NEXT_PAGE }),
       })
       .refine((query) => query.namespace !== undefined || query.public !== undefined, {
         message: 'expected namespace or public',
@@ -55,8 +69,8 @@ const listRepositories = createRoute({
   responses: {
     200: answers(
       z.strictObject({
-        repositories: z.array(listedRepositoryView),
-        next_page: z.string().optional().openapi({
+        repositories: z.array(describedRepositoryView),
+        next_page: repositoryNameText.optional().openapi({
           description: 'There if there may be more; a page that has it can even be empty.',
         }),
       }),
@@ -76,8 +90,10 @@ const createRepository = createRoute({
     body: takes(
       z
         .strictObject({
-          namespace: z.string(),
-          repository: z.string(),
+          namespace: namespaceNameText.optional().openapi({
+            description: 'The own one of the person who calls, by default.',
+          }),
+          repository: repositoryPathText,
           visibility: z.enum(['public', 'private']),
           description: description.default(''),
           repo_kind: z.literal('image').default('image'),
@@ -87,7 +103,11 @@ const createRepository = createRoute({
   },
   responses: {
     201: answers(
-      z.strictObject({ namespace: z.string(), name: z.string(), kind: z.literal('image') }),
+      z.strictObject({
+        namespace: namespaceNameText,
+        name: repositoryPathText,
+        kind: z.literal('image'),
+      }),
       'It is made.',
     ),
     ...refusals(...ACCESS_REFUSALS),
@@ -247,7 +267,7 @@ export function repositoryRoutes(): OpenAPIHono<AppEnv> {
 
 function addLists(app: OpenAPIHono<AppEnv>): void {
   app.openapi(listRepositories, async (c) => {
-    const { namespace, public: isPublic, next_page: from = '' } = c.req.valid('query');
+    const { namespace, public: isPublic, next_page: from = '', ...query } = c.req.valid('query');
     if (namespace !== undefined) {
       requireNamespaceName(namespace);
     }
@@ -275,10 +295,20 @@ function addLists(app: OpenAPIHono<AppEnv>): void {
             }),
           }
         : {};
-    return c.json({ repositories: repositories.map(toListedView), ...next }, 200);
+    const newest =
+      query.last_modified === 'true'
+        ? await c.var.scope.registry.getMostRecentTagLifetimeStart(repositories)
+        : null;
+    const views = repositories.map((each) => ({
+      ...toListedView(each),
+      description: each.description,
+      ...(newest === null ? {} : { last_modified: newest.get(each.id) ?? null }),
+    }));
+    return c.json({ repositories: views, ...next }, 200);
   });
   app.openapi(createRepository, async (c) => {
-    const { namespace, repository, repo_kind: kind, ...content } = c.req.valid('json');
+    const { namespace: text, repository, repo_kind: kind, ...content } = c.req.valid('json');
+    const namespace = text ?? (await requireOwnName(c));
     const name = requireRepositoryName(`${requireNamespaceName(namespace)}/${repository}`);
     const creatorId = await requireCreator(c, name);
     const made = await c.var.scope.operations.ensureRepository(name, { ...content, creatorId });
@@ -292,4 +322,12 @@ function addLists(app: OpenAPIHono<AppEnv>): void {
     recordAudit(c, { kind: 'create_repo', repository: made });
     return c.json({ namespace: made.namespaceName, name: made.name, kind }, 201);
   });
+}
+
+/** The namespace of the caller, for who names none. Refuses with `invalid_request` who has none. */
+async function requireOwnName(c: Context<AppEnv>): Promise<string> {
+  if (c.var.actor.kind === 'administrator') {
+    throw new ManagementError('invalid_request', 'namespace: the administrator has none');
+  }
+  return (await requirePerson(c)).namespaceName;
 }

@@ -8,7 +8,13 @@ import {
   type RepositoryState,
 } from '../../model/references.ts';
 import { formatRfc2822 } from '../../model/rfc2822.ts';
-import { rfc2822 } from './schemas.ts';
+import {
+  digestText,
+  namespaceNameText,
+  repositoryPathText,
+  rfc2822,
+  tagNameText,
+} from './schemas.ts';
 
 /** What the endpoints of repositories answer. */
 
@@ -21,14 +27,27 @@ const STATE_NAMES = {
 } as const satisfies Record<RepositoryState, string>;
 
 const common = {
-  namespace: z.string(),
-  name: z.string(),
+  namespace: namespaceNameText,
+  name: repositoryPathText,
   kind: z.enum(['image', 'application']),
   is_public: z.boolean(),
   state: z.enum(['NORMAL', 'READ_ONLY', 'MIRROR', 'ORG_MIRROR', 'MARKED_FOR_DELETION']),
 };
 
-export const listedRepositoryView = z.strictObject(common).openapi('ListedRepository');
+export const listedRepositoryView = z.strictObject(common);
+
+export const descriptionText = z.string().openapi({ example: 'What the shop runs on.' });
+
+export const describedRepositoryView = z
+  .strictObject({
+    ...common,
+    description: descriptionText,
+    last_modified: z.int().nullable().optional().openapi({
+      description:
+        'With `last_modified`: when its newest tag was made, in seconds; null if it has none.',
+    }),
+  })
+  .openapi('ListedRepository');
 
 export function toListedView(repository: RepositoryRef): z.infer<typeof listedRepositoryView> {
   return {
@@ -43,7 +62,7 @@ export function toListedView(repository: RepositoryRef): z.infer<typeof listedRe
 export const repositoryView = z
   .strictObject({
     ...common,
-    description: z.string(),
+    description: descriptionText,
     is_organization: z.boolean(),
     tag_expiration_s: z.int().min(0),
     can_write: z.boolean(),
@@ -52,11 +71,11 @@ export const repositoryView = z
       .record(
         z.string(),
         z.strictObject({
-          name: z.string(),
+          name: tagNameText,
           size: z.int().min(0).nullable(),
           last_modified: rfc2822,
           expiration: rfc2822.optional(),
-          manifest_digest: z.string(),
+          manifest_digest: digestText,
         }),
       )
       .optional()

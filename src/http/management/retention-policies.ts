@@ -56,6 +56,7 @@ export function retentionPolicyRoutes(): OpenAPIHono<AppEnv> {
   });
   addRoutes(app, 'repository');
   addRoutes(app, 'organization');
+  addRoutes(app, 'user');
   return app;
 }
 

@@ -8,11 +8,12 @@ import type {
   StoredRetentionPolicy,
 } from '../../registry/tags/retention-policies.ts';
 import { ManagementError } from './errors.ts';
+import { epochSec, tagNameText, tagPatternText } from './schemas.ts';
 
 /** What the endpoints of retention policies take and answer. */
 
 const pattern = {
-  tagPattern: z.string().nullable().default(null).openapi({
+  tagPattern: tagPatternText.nullable().default(null).openapi({
     description: 'A regular expression (RE2) for whole names of tags; null: all names.',
   }),
   tagPatternMatches: z.boolean().default(true),
@@ -37,8 +38,8 @@ export const retentionView = z
   .strictObject({
     uuid: z.uuid(),
     method: z.enum(['number_of_tags', 'creation_date']),
-    value: z.union([z.int(), z.string()]),
-    tagPattern: z.string().nullable(),
+    value: z.union([z.int(), z.string()]).openapi({ example: '7d' }),
+    tagPattern: tagPatternText.nullable(),
     tagPatternMatches: z.boolean(),
   })
   .openapi('RetentionPolicy');
@@ -89,8 +90,8 @@ export const retentionPlanView = z
     tags: z
       .array(
         z.strictObject({
-          name: z.string(),
-          start_ts: z.int(),
+          name: tagNameText,
+          start_ts: epochSec,
           policies: z.array(z.uuid()).openapi({ description: 'Which policies say so.' }),
         }),
       )

@@ -1,28 +1,40 @@
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
+import type { Context } from 'hono';
 
+import { REPOSITORY_ROLES } from '../../model/access.ts';
 import { ROBOT_PURPOSES, type Robot } from '../../model/accounts.ts';
+import type { JsonObject } from '../../model/datatypes.ts';
 import { ROBOT_DESCRIPTION_LENGTH_MAX } from '../../model/limits.ts';
+import type { NamespaceName } from '../../model/names.ts';
 import { formatRfc2822 } from '../../model/rfc2822.ts';
 import { recordAudit } from '../audit-log.ts';
 import type { AppEnv } from '../scope.ts';
-import { requireNamespaceAdmin } from './access.ts';
 import { ManagementError } from './errors.ts';
+import {
+  NAMESPACE_OWNERS,
+  type NamespaceOwner,
+  requireChangeableNamespace,
+  requireReadableNamespace,
+} from './namespace-owners.ts';
 import { pageQuery, toPageOptions } from './pages.ts';
 import { createManagementRouter } from './router.ts';
 import {
   ACCESS_REFUSALS,
+  accountNameText,
   answers,
   done,
-  ofOrganization,
-  organizationParams,
+  namespaceNameText,
+  nextPage,
   refusals,
+  repositoryPathText,
   rfc2822,
+  secretText,
   takes,
 } from './schemas.ts';
 
 const TAGS = ['Robots'];
 
-export const robotParams = organizationParams.extend({
+export const robotParam = z.object({
   robot: z.string().openapi({
     param: { name: 'robot', in: 'path' },
     description: 'What the robot is called within its namespace.',
@@ -30,142 +42,217 @@ export const robotParams = organizationParams.extend({
   }),
 });
 
+const metadata = z.record(z.string(), z.unknown()).openapi({
+  description: 'Whatever its owner keeps about it; 10,000 characters of JSON at most.',
+  example: { team: 'payments' },
+});
+
 // Two schemas of the same fields: a strict one that extends another allows nothing in the document.
 const robotFields = {
-  name: z.string().openapi({ example: 'acme+ci' }),
+  name: accountNameText,
   created: rfc2822,
   last_accessed: rfc2822.nullable().openapi({ description: 'To the day; null: never.' }),
-  description: z.string(),
+  description: z.string().openapi({ example: 'Deploys the shop.' }),
   purpose: z.enum(ROBOT_PURPOSES).openapi({
     description: 'It may do no more than this, whatever rights it has.',
   }),
   enabled: z.boolean(),
+  unstructured_metadata: metadata,
 };
 const robotView = z.strictObject(robotFields).openapi('Robot');
 const newRobotView = z
   .strictObject({
     ...robotFields,
-    token: z.string().openapi({ description: 'Its secret, which is shown this once.' }),
+    token: secretText.openapi({ description: 'Its secret, which is shown this once.' }),
   })
   .openapi('NewRobot');
 
-const listRobots = createRoute({
-  method: 'get',
-  path: ofOrganization('/robots'),
-  operationId: 'listRobots',
-  tags: TAGS,
-  summary: 'The robots of an organization or a person, by name',
-  request: { params: organizationParams, query: pageQuery },
-  responses: {
-    200: answers(
-      z.strictObject({ robots: z.array(robotView), next_page: z.string().optional() }),
-      'A page of robots.',
-    ),
-    ...refusals(...ACCESS_REFUSALS),
-  },
-});
+const permissionOfRobotView = z
+  .strictObject({
+    repository: z.strictObject({
+      name: repositoryPathText,
+      namespace: namespaceNameText,
+      is_public: z.boolean(),
+    }),
+    role: z.enum(REPOSITORY_ROLES),
+  })
+  .openapi('RobotPermission');
 
-const readRobot = createRoute({
-  method: 'get',
-  path: ofOrganization('/robots/{robot}'),
-  operationId: 'readRobot',
-  tags: TAGS,
-  summary: 'A robot, without its secret',
-  request: { params: robotParams },
-  responses: { 200: answers(robotView, 'The robot.'), ...refusals(...ACCESS_REFUSALS) },
-});
+const content = z
+  .strictObject({
+    description: z.string().max(ROBOT_DESCRIPTION_LENGTH_MAX).optional(),
+    purpose: z.enum(ROBOT_PURPOSES).optional(),
+    unstructured_metadata: metadata.optional(),
+  })
+  .openapi('RobotContent');
 
-const createRobot = createRoute({
-  method: 'put',
-  path: ofOrganization('/robots/{robot}'),
-  operationId: 'createRobot',
-  tags: TAGS,
-  summary: 'Makes a robot, and shows its secret',
-  request: {
-    params: robotParams,
-    body: takes(
-      z
-        .strictObject({
-          description: z.string().max(ROBOT_DESCRIPTION_LENGTH_MAX).optional(),
-          purpose: z.enum(ROBOT_PURPOSES).optional(),
-        })
-        .openapi('RobotContent'),
-    ),
-  },
-  responses: {
-    201: answers(newRobotView, 'The robot.'),
-    ...refusals(...ACCESS_REFUSALS, 'exceeds_license'),
-  },
-});
+/** The endpoints that show robots, for one kind of owner. */
+function describeReads(owner: NamespaceOwner) {
+  const { at, params, suffix } = NAMESPACE_OWNERS[owner];
+  const one = params.extend(robotParam.shape);
+  const REFUSALS = refusals(...ACCESS_REFUSALS);
+  return {
+    list: createRoute({
+      method: 'get',
+      path: at('/robots'),
+      operationId: `listRobots${suffix}`,
+      tags: TAGS,
+      summary: 'The robots of a namespace, by name; for all its members',
+      request: { params, query: pageQuery },
+      responses: {
+        200: answers(
+          z.strictObject({ robots: z.array(robotView), next_page: nextPage }),
+          'A page of robots.',
+        ),
+        ...REFUSALS,
+      },
+    }),
+    read: createRoute({
+      method: 'get',
+      path: at('/robots/{robot}'),
+      operationId: `readRobot${suffix}`,
+      tags: TAGS,
+      summary: 'A robot, without its secret',
+      request: { params: one },
+      responses: { 200: answers(robotView, 'The robot.'), ...REFUSALS },
+    }),
+    permissions: createRoute({
+      method: 'get',
+      path: at('/robots/{robot}/permissions'),
+      operationId: `listRobotPermissions${suffix}`,
+      tags: TAGS,
+      summary: 'Where a robot was given a right, the oldest repository first',
+      request: { params: one, query: pageQuery },
+      responses: {
+        200: answers(
+          z.strictObject({ permissions: z.array(permissionOfRobotView), next_page: nextPage }),
+          'A page of them.',
+        ),
+        ...REFUSALS,
+      },
+    }),
+  };
+}
 
-const regenerateToken = createRoute({
-  method: 'post',
-  path: ofOrganization('/robots/{robot}/regenerate'),
-  operationId: 'regenerateRobotToken',
-  tags: TAGS,
-  summary: 'Draws a new secret; the old one is good no more',
-  request: { params: robotParams },
-  responses: { 200: answers(newRobotView, 'The robot.'), ...refusals(...ACCESS_REFUSALS) },
-});
+/** The endpoints that change robots, for one kind of owner. */
+function describeWrites(owner: NamespaceOwner) {
+  const { at, params, suffix } = NAMESPACE_OWNERS[owner];
+  const one = params.extend(robotParam.shape);
+  const REFUSALS = refusals(...ACCESS_REFUSALS);
+  return {
+    create: createRoute({
+      method: 'put',
+      path: at('/robots/{robot}'),
+      operationId: `createRobot${suffix}`,
+      tags: TAGS,
+      summary: 'Makes a robot, and shows its secret',
+      request: { params: one, body: takes(content) },
+      responses: {
+        201: answers(newRobotView, 'The robot.'),
+        ...refusals(...ACCESS_REFUSALS, 'exceeds_license'),
+      },
+    }),
+    regenerate: createRoute({
+      method: 'post',
+      path: at('/robots/{robot}/regenerate'),
+      operationId: `regenerateRobotToken${suffix}`,
+      tags: TAGS,
+      summary: 'Draws a new secret; the old one is good no more',
+      request: { params: one },
+      responses: { 200: answers(newRobotView, 'The robot.'), ...REFUSALS },
+    }),
+    remove: createRoute({
+      method: 'delete',
+      path: at('/robots/{robot}'),
+      operationId: `deleteRobot${suffix}`,
+      tags: TAGS,
+      summary: 'Removes a robot with its rights',
+      request: { params: one },
+      responses: { 204: done('It is gone.'), ...REFUSALS },
+    }),
+  };
+}
 
-const deleteRobot = createRoute({
-  method: 'delete',
-  path: ofOrganization('/robots/{robot}'),
-  operationId: 'deleteRobot',
-  tags: TAGS,
-  summary: 'Removes a robot with its rights',
-  request: { params: robotParams },
-  responses: { 204: done('It is gone.'), ...refusals(...ACCESS_REFUSALS) },
-});
-
-/** The robots of a namespace. Their secrets are shown when they are drawn, and never again. */
+/** The robots of namespaces. Their secrets are shown when they are drawn, and never again. */
 export function robotRoutes(): OpenAPIHono<AppEnv> {
   const app = createManagementRouter();
-  app.openapi(listRobots, async (c) => {
-    const namespace = await requireNamespaceAdmin(c, c.req.valid('param').organization);
+  for (const owner of ['organization', 'user'] as const) {
+    addReads(app, owner);
+    addWrites(app, owner);
+  }
+  return app;
+}
+
+function addReads(app: OpenAPIHono<AppEnv>, owner: NamespaceOwner): void {
+  const routes = describeReads(owner);
+  app.openapi(routes.list, async (c) => {
+    const namespace = await requireReadableNamespace(c, owner);
     const options = toPageOptions(c.req.valid('query'));
     const { items, cursor } = await c.var.scope.operations.listRobots(namespace, options);
     const next = cursor === undefined ? {} : { next_page: cursor };
     return c.json({ robots: items.map(toRobotView), ...next }, 200);
   });
-  app.openapi(readRobot, async (c) => {
-    const { organization, robot: shortName } = c.req.valid('param');
-    const namespace = await requireNamespaceAdmin(c, organization);
-    const robot = await c.var.scope.operations.getRobot(namespace, shortName);
-    if (robot === null) {
-      throw noRobot(shortName);
-    }
+  app.openapi(routes.read, async (c) => {
+    const { robot } = await requireRobot(c, owner);
     return c.json(toRobotView(robot), 200);
   });
-  app.openapi(createRobot, async (c) => {
-    const { organization, robot: shortName } = c.req.valid('param');
-    const { description, purpose } = c.req.valid('json');
-    const namespace = await requireNamespaceAdmin(c, organization);
+  app.openapi(routes.permissions, async (c) => {
+    const { robot } = await requireRobot(c, owner);
+    const options = toPageOptions(c.req.valid('query'));
+    const { items, cursor } = await c.var.scope.operations.listRightsOf(robot, options);
+    const permissions = items.map(({ repository: { namespace, repository: name }, ...right }) => ({
+      repository: { name, namespace, is_public: right.isPublic },
+      role: right.role,
+    }));
+    return c.json({ permissions, ...(cursor === undefined ? {} : { next_page: cursor }) }, 200);
+  });
+}
+
+function addWrites(app: OpenAPIHono<AppEnv>, owner: NamespaceOwner): void {
+  const routes = describeWrites(owner);
+  app.openapi(routes.create, async (c) => {
+    const { robot: shortName } = c.req.valid('param');
+    const { description, purpose, unstructured_metadata: said } = c.req.valid('json');
+    const namespace = await requireChangeableNamespace(c, owner);
     const { robot, secret } = await c.var.scope.operations.createRobot(namespace, shortName, {
       ...(description === undefined ? {} : { description }),
       ...(purpose === undefined ? {} : { purpose }),
+      ...(said === undefined ? {} : { metadata: said as JsonObject }),
     });
     recordAudit(c, { kind: 'create_robot', namespace, metadata: { robot: robot.name } });
     return c.json({ ...toRobotView(robot), token: secret }, 201);
   });
-  app.openapi(regenerateToken, async (c) => {
-    const { organization, robot: shortName } = c.req.valid('param');
-    const namespace = await requireNamespaceAdmin(c, organization);
+  app.openapi(routes.regenerate, async (c) => {
+    const { robot: shortName } = c.req.valid('param');
+    const namespace = await requireChangeableNamespace(c, owner);
     const { operations } = c.var.scope;
     const { robot, secret } = await operations.regenerateRobotToken(namespace, shortName);
     recordAudit(c, { kind: 'regenerate_robot_token', namespace, metadata: { robot: robot.name } });
     return c.json({ ...toRobotView(robot), token: secret }, 200);
   });
-  app.openapi(deleteRobot, async (c) => {
-    const { organization, robot: shortName } = c.req.valid('param');
-    const namespace = await requireNamespaceAdmin(c, organization);
+  app.openapi(routes.remove, async (c) => {
+    const { robot: shortName } = c.req.valid('param');
+    const namespace = await requireChangeableNamespace(c, owner);
     if (!(await c.var.scope.operations.deleteRobot(namespace, shortName))) {
       throw noRobot(shortName);
     }
     recordAudit(c, { kind: 'delete_robot', namespace, metadata: { robot: shortName } });
     return c.body(null, 204);
   });
-  return app;
+}
+
+/** The robot of a request's path, and its namespace, if the caller may change them. */
+export async function requireRobot(
+  c: Context<AppEnv>,
+  owner: NamespaceOwner,
+): Promise<{ readonly namespace: NamespaceName; readonly robot: Robot }> {
+  const namespace = await requireChangeableNamespace(c, owner);
+  const shortName = c.req.param('robot') ?? '';
+  const robot = await c.var.scope.operations.getRobot(namespace, shortName);
+  if (robot === null) {
+    throw noRobot(shortName);
+  }
+  return { namespace, robot };
 }
 
 function toRobotView(robot: Robot): z.infer<typeof robotView> {
@@ -176,6 +263,7 @@ function toRobotView(robot: Robot): z.infer<typeof robotView> {
     description: robot.description,
     purpose: robot.purpose,
     enabled: robot.isEnabled,
+    unstructured_metadata: robot.metadata,
   };
 }
 

@@ -1,6 +1,7 @@
 import { z } from '@hono/zod-openapi';
 
 import { type AccountName, parseAccountName } from '../../model/accounts.ts';
+import { isRegistryError } from '../../model/errors.ts';
 import { MANAGEMENT_ERRORS, ManagementError, type ManagementErrorType } from './errors.ts';
 
 /**
@@ -29,6 +30,54 @@ export const repositoryParams = z.object({
 
 export const ofOrganization = (suffix: string): string => `/organization/{organization}${suffix}`;
 
+/**
+ * What a change came to that is about an account of the path. Whoever is sent there but does not exist
+ * is a mistake of the request's: `invalid_request`, as what else is not found is the place.
+ */
+export async function requireKnown<Result>(
+  name: AccountName,
+  change: Promise<Result>,
+): Promise<Result> {
+  try {
+    return await change;
+  } catch (error) {
+    if (isRegistryError(error) && error.code === 'AccountNotFound') {
+      throw new ManagementError('invalid_request', `account: there is no account '${name}'`);
+    }
+    throw error;
+  }
+}
+
+/**
+ * Texts that name something, one schema a concept, so that the document shows each the same. What
+ * comes in is judged by the parsers of the model, whose refusals say more than a pattern does.
+ */
+export const digestText = z.string().openapi({
+  pattern: '^(sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128})$',
+  example: 'sha256:4fd222e4b2a7f2b0a9f0e7fae0a7c7d2df5b4b0f5a1f7d3e1c9b8a7f6e5d4c3b',
+});
+export const tagNameText = z.string().openapi({ example: '1.2' });
+export const repositoryNameText = z.string().openapi({ example: 'acme/app' });
+/** The name of a repository within its namespace. */
+export const repositoryPathText = z.string().openapi({ example: 'app' });
+export const namespaceNameText = z.string().openapi({ example: 'acme' });
+export const accountNameText = z.string().openapi({ example: 'acme+ci' });
+export const mediaTypeText = z.string().openapi({
+  example: 'application/vnd.oci.image.config.v1+json',
+});
+/** A pattern for whole names of tags. */
+export const tagPatternText = z.string().openapi({ example: 'v[0-9]+\\.[0-9]+' });
+/** A secret of an account. */
+export const secretText = z.string().openapi({
+  pattern: '^[A-Z0-9]{64}$',
+  example: 'VHRJ4K0Q'.repeat(8),
+});
+/** Since when or until when, in whole seconds. */
+export const epochSec = z.int().openapi({ example: 1_795_897_411 });
+
+/** The path of an endpoint of the caller's own namespace, who is a person. */
+export const ofUser = (suffix: string): string => `/user${suffix}`;
+
 export const organizationParams = z.object({
   organization: z.string().openapi({
     param: { name: 'organization', in: 'path' },
@@ -52,10 +101,9 @@ export function requireAccountName(text: string): AccountName {
   return name;
 }
 
-export const digestParam = z.string().openapi({
+export const digestParam = digestText.openapi({
   param: { name: 'digest', in: 'path' },
   description: 'A digest, `sha256:` with 64 or `sha512:` with 128 hexadecimal digits.',
-  example: `sha256:${'0'.repeat(64)}`,
 });
 
 /** A time as the newer endpoints write it. */
@@ -69,12 +117,12 @@ export const rfc2822 = z
 
 export const errorView = z
   .strictObject({
-    status: z.int(),
-    title: z.string(),
-    type: z.url(),
-    detail: z.string(),
-    error_type: z.string(),
-    error_message: z.string(),
+    status: z.int().openapi({ example: 404 }),
+    title: z.string().openapi({ example: 'not_found' }),
+    type: z.url().openapi({ example: 'https://registry.example.com/api/v1/error/not_found' }),
+    detail: z.string().openapi({ example: "tag '1.2' not found" }),
+    error_type: z.string().openapi({ example: 'not_found' }),
+    error_message: z.string().openapi({ example: "tag '1.2' not found" }),
   })
   .openapi('Error');
 
@@ -135,7 +183,16 @@ export const limitParam = (max: number) =>
 
 /** Where a page that is asked for by a token begins. */
 export const NEXT_PAGE = 'The `next_page` of the page before.';
-export const nextPageParam = z.string().optional().openapi({ description: NEXT_PAGE });
+const PAGE_EXAMPLE = '1838998944720896';
+export const nextPageParam = z.string().optional().openapi({
+  description: NEXT_PAGE,
+  example: PAGE_EXAMPLE,
+});
+/** What an answer says of the page after it. */
+export const nextPage = z.string().optional().openapi({
+  description: 'Asks for the page after this; there if there is more.',
+  example: PAGE_EXAMPLE,
+});
 
 /** A switch in a query. */
 export const switchParam = z.enum(['true', 'false']).optional();

@@ -3,16 +3,16 @@ import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
 import { SEARCH_PAGE_MAX, SEARCH_PAGE_SIZE, SEARCH_TEXT_LENGTH_MAX } from '../../model/limits.ts';
 import type { AppEnv } from '../scope.ts';
 import { searcherOf } from './access.ts';
-import { listedRepositoryView, toListedView } from './repository-views.ts';
+import { descriptionText, listedRepositoryView, toListedView } from './repository-views.ts';
 import { createManagementRouter } from './router.ts';
-import { answers, refusals, switchParam } from './schemas.ts';
+import { answers, namespaceNameText, refusals, switchParam } from './schemas.ts';
 
 const foundView = z
   .strictObject({
     ...listedRepositoryView.shape,
     kind: z.literal('repository'),
-    namespace: z.strictObject({ name: z.string(), kind: z.enum(['user', 'organization']) }),
-    description: z.string(),
+    namespace: z.strictObject({ name: namespaceNameText, kind: z.enum(['user', 'organization']) }),
+    description: descriptionText,
     score: z
       .int()
       .min(1)
@@ -22,7 +22,10 @@ const foundView = z
           '4: it is called so, or the last part of its name is; 3: a part of its name begins so; ' +
           '2: its name has it in it; 1: its description has.',
       }),
-    href: z.string().openapi({ description: 'Its path in this API.' }),
+    href: z.string().openapi({
+      description: 'Its path in this API.',
+      example: '/api/v1/repository/acme/app',
+    }),
     last_modified: z.int().nullable().optional().openapi({
       description:
         'With `includeUsage`: when its newest tag was made, in seconds; null if it has none.',

@@ -9,7 +9,7 @@ import {
   type SecurityState,
   withoutVulnerabilities,
 } from '../../model/security.ts';
-import { rfc3339 } from './schemas.ts';
+import { digestText, nextPage, repositoryNameText, rfc3339 } from './schemas.ts';
 
 /** What scanners send and read, in the form of Quay's reports; what they leave out stays out. */
 
@@ -29,8 +29,8 @@ const vulnerability = z
 
 const feature = z
   .strictObject({
-    Name: z.string().min(1),
-    Version: text,
+    Name: z.string().min(1).openapi({ example: 'openssl' }),
+    Version: text.openapi({ example: '3.0.11-1' }),
     VersionFormat: text,
     NamespaceName: text,
     AddedBy: text.openapi({ description: 'The layer that brought it.' }),
@@ -82,14 +82,14 @@ export const scanQueueView = z
   .strictObject({
     manifests: z.array(
       z.strictObject({
-        repository: z.string(),
-        manifest_digest: z.string(),
+        repository: repositoryNameText,
+        manifest_digest: digestText,
         since: rfc3339.openapi({
           description: 'When it was scanned; of one that is queued, when it was pushed.',
         }),
       }),
     ),
-    next_page: z.string().optional(),
+    next_page: nextPage,
   })
   .openapi('ScanQueue');
 

@@ -10,6 +10,7 @@ import type { AppEnv } from '../scope.ts';
 import { requireRepositoryRole, requireWritableRepository } from './access.ts';
 import { ManagementError } from './errors.ts';
 import { requireDigest } from './parse.ts';
+import { digestText } from './schemas.ts';
 
 /** The last second that has a year of four digits. */
 const LAST_TIME_SEC = 253_402_300_799;
@@ -21,7 +22,7 @@ export const tagChange = z
       description: 'When it ends, in seconds; 1 hour to 104 weeks after its start. Null: never.',
     }),
     immutable: z.boolean().optional().openapi({ description: 'False needs an admin.' }),
-    manifest_digest: z.string().optional().openapi({
+    manifest_digest: digestText.optional().openapi({
       description: 'What it points to from now on: a manifest that a tag of the repository holds.',
     }),
   })

@@ -4,7 +4,7 @@ import type { Tag } from '../../model/datatypes.ts';
 import { formatRfc2822 } from '../../model/rfc2822.ts';
 import { formatRfc3339 } from '../../model/rfc3339.ts';
 import type { TagPullStatistics } from '../../registry/pulls/statistics.ts';
-import { rfc2822, rfc3339 } from './schemas.ts';
+import { digestText, epochSec, rfc2822, rfc3339, tagNameText } from './schemas.ts';
 
 /** What the endpoints of tags answer. */
 
@@ -12,11 +12,11 @@ const count = z.int().min(0);
 
 export const tagView = z
   .strictObject({
-    name: z.string(),
+    name: tagNameText,
     reversion: z.boolean().openapi({ description: 'Whether a restore made it.' }),
-    start_ts: z.int().openapi({ description: 'Since when, in seconds.' }),
-    end_ts: z.int().optional().openapi({ description: 'Until when, in seconds, if it ends.' }),
-    manifest_digest: z.string(),
+    start_ts: epochSec.openapi({ description: 'Since when, in seconds.' }),
+    end_ts: epochSec.optional().openapi({ description: 'Until when, in seconds, if it ends.' }),
+    manifest_digest: digestText,
     is_manifest_list: z.boolean(),
     size: count.nullable().openapi({ description: 'Bytes of all layers; null for a list.' }),
     last_modified: rfc2822,
@@ -73,10 +73,10 @@ export function toTagView(
 
 export const tagPullsView = z
   .strictObject({
-    tag_name: z.string(),
+    tag_name: tagNameText,
     tag_pull_count: count,
     last_tag_pull_date: rfc3339.nullable(),
-    current_manifest_digest: z.string(),
+    current_manifest_digest: digestText,
     manifest_pull_count: count,
     last_manifest_pull_date: rfc3339.nullable(),
   })

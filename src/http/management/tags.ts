@@ -14,11 +14,13 @@ import { createManagementRouter } from './router.ts';
 import {
   ACCESS_REFUSALS,
   answers,
+  digestText,
   done,
   ofRepository,
   refusals,
   repositoryParams,
   switchParam,
+  tagNameText,
   takes,
   WRITE_REFUSALS,
 } from './schemas.ts';
@@ -27,7 +29,7 @@ import { tagPullsView, tagView, toTagPullsView, toTagView } from './tag-views.ts
 
 const TAGS = ['Tags'];
 const tagParams = repositoryParams.extend({
-  tag: z.string().openapi({ description: 'The name of a tag.', example: 'latest' }),
+  tag: tagNameText.openapi({ description: 'The name of a tag.' }),
 });
 
 const listTags = createRoute({
@@ -39,9 +41,10 @@ const listTags = createRoute({
   request: {
     params: repositoryParams,
     query: z.strictObject({
-      specificTag: z.string().min(1).optional().openapi({ description: 'One name alone.' }),
+      specificTag: tagNameText.min(1).optional().openapi({ description: 'One name alone.' }),
       filter_tag_name: z.string().min(1).optional().openapi({
         description: '`eq:<name>`, or `like:<text>` for names that hold the text.',
+        example: 'like:1.',
       }),
       limit: z.coerce
         .number()
@@ -100,7 +103,7 @@ const restoreTag = createRoute({
   summary: 'Points a tag to a manifest that the time machine still keeps',
   request: {
     params: tagParams,
-    body: takes(z.strictObject({ manifest_digest: z.string() }).openapi('TagRestore')),
+    body: takes(z.strictObject({ manifest_digest: digestText }).openapi('TagRestore')),
   },
   responses: {
     200: answers(z.strictObject({}), 'It is restored.'),
@@ -119,7 +122,7 @@ const expireTag = createRoute({
     body: takes(
       z
         .strictObject({
-          manifest_digest: z.string(),
+          manifest_digest: digestText,
           include_submanifests: z.boolean().default(false),
           is_alive: z.boolean().default(false).openapi({
             description: 'Ends the tag as it is now; else all that it was on this manifest.',

@@ -203,26 +203,31 @@ export const repositoryNamesStatement = defineStatement<
   }),
 );
 
+/** A repository, and what is said of it. */
+export interface DescribedRepository extends RepositoryRef {
+  readonly description: string;
+}
+
 /** The same with all that a repository is, for who lists them. */
 export const repositoriesStatement = defineStatement<
   { namespacePath: string; afterName: string; limit: number },
-  RepositoryRow,
-  RepositoryRef
+  RepositoryRow & { description: string },
+  DescribedRepository
 >(
   (p) => sql`
     SELECT * FROM (
-      SELECT ${repositoryColumns}
+      SELECT ${repositoryColumns}, r.description AS description
       FROM ${namespace} n INDEXED BY namespace_path CROSS JOIN ${repository} r
         ON r.namespace_id = n.id AND r.name > ${p.afterName} AND r.state <> 3
       WHERE n.name || '/' = ${p.namespacePath} ORDER BY r.name LIMIT ${p.limit})
     UNION ALL
     SELECT * FROM (
-      SELECT ${repositoryColumns}
+      SELECT ${repositoryColumns}, r.description AS description
       FROM ${namespace} n INDEXED BY namespace_path CROSS JOIN ${repository} r
         ON r.namespace_id = n.id AND r.state <> 3
       WHERE n.name || '/' > ${p.namespacePath} ORDER BY n.name || '/', r.name LIMIT ${p.limit})
     LIMIT ${p.limit}`,
-  toRepositoryRef,
+  (row) => ({ ...toRepositoryRef(row), description: row.description }),
 );
 
 /** Sets the state of a repository that is not marked for deletion; a row if there is one. */

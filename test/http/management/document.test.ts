@@ -4,6 +4,31 @@ import { aName, pushImage, send } from '../../support/http.ts';
 import { isolateWith } from '../../support/isolate.ts';
 import { type ApiDocument, problemOf, sendManaged } from '../../support/openapi.ts';
 
+/** Fields that hold what has a form: digests, names, times, ids, secrets and cursors. */
+const FORMED =
+  /digest$|media_type$|^(tag|tag_name|repository|namespace|uuid|next_page|token|token_code|tagPattern|created|ended|expiration|last_modified|datetime|until)$/;
+
+interface TextField {
+  readonly name: string;
+  readonly schema: object;
+}
+
+/** The fields of all schemas in a part of the document that are texts, be it in a list or null. */
+function textsIn(part: unknown, name: string): readonly TextField[] {
+  if (typeof part !== 'object' || part === null) {
+    return [];
+  }
+  const { type, properties } = part as { readonly type?: unknown; readonly properties?: object };
+  const isText = [type].flat().includes('string');
+  return [
+    ...(isText && name !== '' ? [{ name, schema: part }] : []),
+    ...Object.entries(properties ?? {}).flatMap(([field, schema]) => textsIn(schema, field)),
+    ...Object.entries(part).flatMap(([key, below]) =>
+      key === 'properties' ? [] : textsIn(below, ''),
+    ),
+  ];
+}
+
 describe('the document of the management API', () => {
   it('has every endpoint by its path, and says which errors it may give', async ({ expect }) => {
     const answer = await send('GET', '/api/v1/openapi.json');
@@ -17,6 +42,17 @@ describe('the document of the management API', () => {
       '200,400,401,403,404,413,414,415,429,500,503',
     );
     expect(Object.keys(paths).filter((path) => path.includes('.+'))).toEqual([]);
+  });
+
+  it('shows the form of every text that has one', async ({ expect }) => {
+    const document: unknown = JSON.parse((await send('GET', '/api/v1/openapi.json')).text);
+    const texts = textsIn(document, '').filter(({ name }) => FORMED.test(name));
+    expect(texts.length).toBeGreaterThan(50);
+    const bare = texts.filter(
+      ({ schema }) =>
+        !['example', 'pattern', 'format', 'enum', 'const'].some((key) => key in schema),
+    );
+    expect(bare.map(({ name }) => name)).toEqual([]);
   });
 
   it('is where the tools of Quay look for one', async ({ expect }) => {

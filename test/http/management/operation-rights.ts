@@ -4,8 +4,8 @@ const UUID = '00000000-0000-4000-8000-000000000000';
 export const PRIVATE = 'acme/private';
 
 /**
- * What a caller must be: one with a role in the repository; who may make one; an admin of the
- * organization; a person; the administrator, whom endpoints of an organization tell from its admins
+ * What a caller must be: one with a role in the repository; who may make one; a member or an admin of
+ * the organization; a person; the administrator, whom endpoints of an organization tell from its admins
  * later; somebody who is known; anybody, but for a secret that is not good; anybody at all.
  */
 export type Need =
@@ -13,6 +13,7 @@ export type Need =
   | 'write'
   | 'admin'
   | 'create'
+  | 'member'
   | 'organization'
   | 'person'
   | 'person or administrator'
@@ -79,8 +80,9 @@ export const ROWS: Readonly<Record<string, Row>> = {
   resetSecurityStatus: ['admin', 404],
   listPermissions: ['admin', 200],
   readPermission: ['admin', 404],
-  setPermission: ['admin', 404, { role: 'read' }],
+  setPermission: ['admin', 400, { role: 'read' }],
   removePermission: ['admin', 404],
+  explainPermission: ['admin', 404],
   listNotifications: ['admin', 200],
   createNotification: [
     'admin',
@@ -111,10 +113,11 @@ export const ROWS: Readonly<Record<string, Row>> = {
   readRegions: ['organization', 200],
   replaceRegions: ['organization', 200, { mode: 'off', blocked: [] }],
   listMembers: ['organization', 200],
-  setMember: ['organization', 404, { role: 'member' }],
+  setMember: ['organization', 400, { role: 'member' }],
   removeMember: ['organization', 404],
-  listRobots: ['organization', 200],
+  listRobots: ['member', 200],
   readRobot: ['organization', 404],
+  listRobotPermissions: ['organization', 404],
   createRobot: ['organization', 400, {}],
   regenerateRobotToken: ['organization', 404],
   deleteRobot: ['organization', 404],
@@ -123,12 +126,27 @@ export const ROWS: Readonly<Record<string, Row>> = {
   deleteTrustRules: ['organization', 404],
   listOrganizationLogs: ['organization', 200],
   countOrganizationLogs: ['organization', 200],
-  listQuotas: ['organization', 200],
-  readQuota: ['organization', 404],
+  listQuotas: ['member', 200],
+  readQuota: ['member', 404],
   replaceQuota: ['administrator of an organization', 404, { limit: '1 GiB' }],
   removeQuota: ['administrator of an organization', 404],
   createQuota: ['administrator of an organization', 201, { limit: '1 GiB' }],
+  readUser: ['person', 200],
+  changeUser: ['person', 200, { held_by_pull_days: 0 }],
+  ...ofPolicies('User', 'person'),
+  listRobotsOfUser: ['person', 200],
+  readRobotOfUser: ['person', 404],
+  listRobotPermissionsOfUser: ['person', 404],
+  createRobotOfUser: ['person', 400, {}],
+  regenerateRobotTokenOfUser: ['person', 404],
+  deleteRobotOfUser: ['person', 404],
+  listTrustRulesOfUser: ['person', 404],
+  replaceTrustRulesOfUser: ['person', 404, []],
+  deleteTrustRulesOfUser: ['person', 404],
+  listQuotasOfUser: ['person', 200],
+  readQuotaOfUser: ['person', 404],
   listAppTokens: ['person', 200],
+  readAppToken: ['person', 404],
   createAppToken: ['person', 200, { title: 'another' }],
   revokeAppToken: ['person', 404],
   listUserLogs: ['person or administrator', 200],

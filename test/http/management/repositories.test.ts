@@ -46,6 +46,7 @@ describe('the list of repositories', () => {
       kind: 'image',
       is_public: true,
       state: 'NORMAL',
+      description: '',
     });
     const second = await listed(`namespace=acme&next_page=${first.next_page}`);
     expect([second.repositories.length, second.next_page]).toEqual([49, undefined]);

@@ -123,19 +123,19 @@ const CALLERS: readonly Caller[] = [
   {
     title: 'a member',
     come: async () => asMember('member'),
-    fulfils: PERSON,
+    fulfils: [...PERSON, 'member'],
     isKnown: true,
   },
   {
     title: 'a member who makes repositories',
     come: async () => asMember('creator'),
-    fulfils: [...PERSON, 'create'],
+    fulfils: [...PERSON, 'create', 'member'],
     isKnown: true,
   },
   {
     title: 'an admin of the organization',
     come: async () => asMember('admin'),
-    fulfils: [...PERSON, 'read', 'write', 'admin', 'create', 'organization'],
+    fulfils: [...PERSON, 'read', 'write', 'admin', 'create', 'member', 'organization'],
     isKnown: true,
   },
   {
@@ -164,6 +164,7 @@ const CALLERS: readonly Caller[] = [
       'write',
       'admin',
       'create',
+      'member',
       'organization',
       'person or administrator',
       'administrator',

@@ -114,6 +114,7 @@ describe('the access of an account', () => {
     expect(await judge(person)).toEqual({
       role: 'admin',
       mayCreate: true,
+      isNamespaceMember: true,
       isNamespaceAdmin: true,
       purpose: 'pull_push',
     });
