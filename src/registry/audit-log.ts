@@ -204,7 +204,7 @@ function endOf(
 function spanOf({ fromMs, toMs }: AuditFilter, nowMs: EpochMs): AnsweredSpan {
   const endMs = toMs ?? epochMs(nowMs + 1);
   const startMs = fromMs ?? epochMs(Math.max(endMs - AUDIT_SPAN_MS_DEFAULT, 0));
-  if (endMs < startMs) {
+  if (endMs <= startMs) {
     throw new RegistryError('InvalidFilter', { parameter: 'span' });
   }
   return { fromMs: startMs, toMs: endMs };

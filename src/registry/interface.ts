@@ -174,8 +174,8 @@ export interface TagWrites {
   }>;
   /**
    * Sets or clears (null) the end of the very row given. The end lies between 1 hour and 104 weeks
-   * after the tag's start. `ok` is false if the row was replaced or is over.
-   * Errors: TagImmutable, ExpirationOutOfRange.
+   * after the tag's start: `endMs` is what it came to. `ok` is false if the row was replaced or is
+   * over. Errors: TagImmutable, ExpirationOutOfRange.
    */
   changeRepositoryTagExpiration(
     tag: Tag,
@@ -183,6 +183,7 @@ export interface TagWrites {
   ): Promise<{
     readonly ok: boolean;
     readonly changed: boolean;
+    readonly endMs: number | null;
     readonly previousEndMs: number | null;
   }>;
   /**

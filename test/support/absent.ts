@@ -82,7 +82,7 @@ export const OF_NOTHING: {
   ],
   changeRepositoryTagExpiration: [
     (r, s) => r.changeRepositoryTagExpiration(s.tag, null),
-    { ok: false, changed: false, previousEndMs: null },
+    { ok: false, changed: false, endMs: null, previousEndMs: null },
   ],
   changeTagImmutability: [
     (r, s) => r.changeTagImmutability(s.tag, true),

@@ -259,6 +259,12 @@ export async function requireNamespace(c: Context<AppEnv>, text: string): Promis
 /** Whose own namespace the caller's is. Refuses with `insufficient_scope` who is no person. */
 export async function requirePerson(c: Context<AppEnv>): Promise<Account> {
   const { actor } = c.var;
+  if (actor.kind === 'administrator') {
+    throw new ManagementError(
+      'insufficient_scope',
+      'only a person has this, not the administrator',
+    );
+  }
   const account = actor.kind === 'claimant' ? (await judgeCaller(c, actor, [])).account : null;
   if (account === null) {
     throw notKnown();

@@ -1,7 +1,12 @@
 import type { Context } from 'hono';
 import type { ContentfulStatusCode } from 'hono/utils/http-status';
 
-import type { AnyRegistryError, RegistryError, RegistryErrorCode } from '../../model/errors.ts';
+import type {
+  AnyRegistryError,
+  RegistryError,
+  RegistryErrorCode,
+  RegistryErrorDetails,
+} from '../../model/errors.ts';
 import type { AppEnv } from '../scope.ts';
 
 /** What the management API may answer instead of what was asked for: by type, status and meaning. */
@@ -78,10 +83,22 @@ export function toManagementError(error: AnyRegistryError): ManagementError {
   if (error.code === 'ReleaseRefused') {
     return new ReleaseRefused(error);
   }
+  if (error.code === 'InvalidFilter') {
+    const field = FILTER_FIELDS[error.detail.parameter];
+    return new ManagementError(TYPES.InvalidFilter, `${field}: ${error.message}`);
+  }
   const isBadRequest =
     error.code === 'RetargetFailed' && error.detail.reason === 'cross-repository';
   return new ManagementError(isBadRequest ? 'invalid_request' : TYPES[error.code], error.message);
 }
+
+/** What a request calls that by which the domain looks for something. */
+const FILTER_FIELDS: Readonly<Record<RegistryErrorDetails['InvalidFilter']['parameter'], string>> =
+  {
+    cursor: 'next_page',
+    filterTagName: 'filter_tag_name',
+    span: 'endtime',
+  };
 
 /** Every code has a line. */
 const TYPES: Readonly<Record<RegistryErrorCode, ManagementErrorType>> = {

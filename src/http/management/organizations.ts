@@ -254,9 +254,9 @@ function toChange(
   { tag_expiration_s: windowSec, ...content }: OrganizationChange,
   { removedTagExpirationSec }: AppEnv['Variables']['scope']['settings'],
 ): NamespaceChange {
-  const windows = [...TIME_MACHINE_WINDOWS_SEC, removedTagExpirationSec];
-  if (windowSec !== undefined && !windows.includes(windowSec)) {
-    const message = `tag_expiration_s: is one of ${windows.join(', ')}`;
+  const windows = new Set([...TIME_MACHINE_WINDOWS_SEC, removedTagExpirationSec]);
+  if (windowSec !== undefined && !windows.has(windowSec)) {
+    const message = `tag_expiration_s: is one of ${[...windows].join(', ')}`;
     throw new ManagementError('invalid_request', message);
   }
   const { held_by_pull_days: heldByPullDays, member_role: memberRole, enabled } = content;

@@ -110,11 +110,14 @@ async function apply(
   const { registry } = c.var.scope;
   if (tag !== null && expiration !== undefined) {
     const endsAt = expiration === null ? null : new Date(expiration * MS_PER_SECOND);
-    const { ok } = await registry.changeRepositoryTagExpiration(tag, endsAt);
+    const { ok, ...ends } = await registry.changeRepositoryTagExpiration(tag, endsAt);
     requireUnchanged(ok, tagName);
-    const before =
-      tag.lifetimeEndMs === null ? null : Math.floor(tag.lifetimeEndMs / MS_PER_SECOND);
-    const metadata = { tag: tagName, expiration_date: expiration, old_expiration_date: before };
+    const metadata = {
+      tag: tagName,
+      // As it came to be: what was asked for may lie beyond what a tag can have.
+      expiration_date: toSeconds(ends.endMs),
+      old_expiration_date: toSeconds(ends.previousEndMs),
+    };
     recordAudit(c, { kind: 'change_tag_expiration', repository, metadata });
   }
   // What is not locked is not unlocked: somebody may lock it now, whom only an admin may undo.
@@ -144,4 +147,8 @@ function requireUnchanged(isUnchanged: boolean, tagName: TagName): void {
   if (!isUnchanged) {
     throw new ManagementError('invalid_request', `tag '${tagName}' was changed meanwhile`);
   }
+}
+
+function toSeconds(timeMs: number | null): number | null {
+  return timeMs === null ? null : Math.floor(timeMs / MS_PER_SECOND);
 }

@@ -27,7 +27,7 @@ type Expirations = Pick<
   'changeRepositoryTagExpiration' | 'setTagsExpirationForManifest'
 >;
 
-const REPLACED = { ok: false, changed: false, previousEndMs: null };
+const REPLACED = { ok: false, changed: false, endMs: null, previousEndMs: null };
 
 /** Changes when tags end. */
 export function createTagExpirations(deps: RegistryDeps): Expirations {
@@ -49,7 +49,7 @@ export function createTagExpirations(deps: RegistryDeps): Expirations {
           current.endMs === endMs ||
           (await changeEnd({ tagId, nowMs, endMs, seenEndMs }, { current, deps }));
         return isThere
-          ? { ok: true, changed: seenEndMs !== endMs, previousEndMs: seenEndMs }
+          ? { ok: true, changed: seenEndMs !== endMs, endMs, previousEndMs: seenEndMs }
           : REPLACED;
       });
     },

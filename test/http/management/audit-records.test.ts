@@ -1,6 +1,7 @@
 import { describe, it } from 'vitest';
 
 import { aName, imageIn, pushImage, send, sendAndSettle } from '../../support/http.ts';
+import { tagsOf } from '../../support/management.ts';
 import { type ManagedCall, sendManaged } from '../../support/openapi.ts';
 
 interface Recorded {
@@ -89,6 +90,18 @@ describe('the audit log has each change', () => {
       { tag: 'v3', immutable: true, previous_immutable: false },
     ]);
     expect(records.at(-1)?.metadata).toMatchObject({ key: 'team', value: 'core' });
+  });
+
+  it('of the end that a tag came to, not of one that it cannot have', async ({ expect }) => {
+    const name = aName();
+    await pushImage(name, 'v1');
+    const repository = `/repository/${name}`;
+    await change('PUT', `${repository}/tag/v1`, { expiration: 2_524_608_000 });
+    const { tags } = await tagsOf(name);
+    const records = await recordsOf(repository);
+    const [end] = records.filter(({ kind }) => kind === 'change_tag_expiration');
+    expect(end?.metadata).toMatchObject({ expiration_date: tags[0]?.['end_ts'] });
+    expect(tags[0]?.['end_ts']).toBe(Number(tags[0]?.['start_ts']) + 104 * 7 * 86_400);
   });
 
   it('of repositories, policies, quotas and organizations, and none of a refusal', async ({

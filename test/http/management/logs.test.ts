@@ -252,6 +252,7 @@ describe('the audit log', () => {
       starttime: 'starttime=2026-10-01',
       endtime: 'endtime=02/30/2026',
       span: 'starttime=10/05/2026&endtime=10/01/2026',
+      'the day before': 'starttime=10/05/2026&endtime=10/04/2026',
       cursor: 'next_page=x',
       query: 'limit=5',
     };

@@ -38,7 +38,12 @@ describe('a change of a tag whose answers are lost', () => {
       const story = fates.join(', ');
       const [row] = await stage.generations(name);
       if ('given' in ending) {
-        expect(ending.given, story).toEqual({ ok: true, changed: true, previousEndMs: null });
+        expect(ending.given, story).toEqual({
+          ok: true,
+          changed: true,
+          endMs: END_MS,
+          previousEndMs: null,
+        });
         expect(row?.['lifetime_end_ms']).toBe(END_MS);
       } else {
         expect(ending.losses, story).toBe(ATTEMPTS);
@@ -79,7 +84,7 @@ describe('a change of a tag whose answers are lost', () => {
       END_MS,
       losingCall(2, () => setEnd(END_MS + HOUR_MS)),
     );
-    expect(late).toEqual({ ok: false, changed: false, previousEndMs: null });
+    expect(late).toEqual({ ok: false, changed: false, endMs: null, previousEndMs: null });
     expect(await stage.generations('v1')).toMatchObject([{ lifetime_end_ms: END_MS + HOUR_MS }]);
     await setEnd(null);
     const refused = setEnd(

@@ -11,7 +11,7 @@ const outOfRange = (endMs: number) => ({
   code: 'ExpirationOutOfRange',
   detail: { tagName: 'v1', endMs },
 });
-const REPLACED = { ok: false, changed: false, previousEndMs: null };
+const REPLACED = { ok: false, changed: false, endMs: null, previousEndMs: null };
 
 /** A stage with one tag, v1, which never ends. */
 async function aTag(settings = {}) {
@@ -42,6 +42,7 @@ describe('changeRepositoryTagExpiration', () => {
       expect(await change(START_MS + chosen)).toEqual({
         ok: true,
         changed: true,
+        endMs: START_MS + given,
         previousEndMs: null,
       });
       expect(await endMs()).toBe(START_MS + given);
@@ -72,16 +73,19 @@ describe('changeRepositoryTagExpiration', () => {
     expect(await change(START_MS + 2 * DAY_MS)).toEqual({
       ok: true,
       changed: true,
+      endMs: START_MS + 2 * DAY_MS,
       previousEndMs: null,
     });
     expect(await change(START_MS + WEEK_MS)).toEqual({
       ok: true,
       changed: true,
+      endMs: START_MS + WEEK_MS,
       previousEndMs: START_MS + 2 * DAY_MS,
     });
     expect(await change(null)).toEqual({
       ok: true,
       changed: true,
+      endMs: null,
       previousEndMs: START_MS + WEEK_MS,
     });
     expect(await endMs()).toBeNull();
@@ -95,13 +99,19 @@ describe('changeRepositoryTagExpiration', () => {
 
   it('writes nothing if the end is the same', async ({ expect }) => {
     const { change, ...stage } = await aTag();
-    expect(await change(null)).toEqual({ ok: true, changed: false, previousEndMs: null });
+    expect(await change(null)).toEqual({
+      ok: true,
+      changed: false,
+      endMs: null,
+      previousEndMs: null,
+    });
     await change(START_MS + DAY_MS);
     await markNotified(stage.repository, [stage.tag.id]);
     const before = await stage.generation();
     expect(await change(START_MS + DAY_MS + 999)).toEqual({
       ok: true,
       changed: false,
+      endMs: START_MS + DAY_MS,
       previousEndMs: START_MS + DAY_MS,
     });
     expect(await stage.generation()).toBe(before);

@@ -13,7 +13,7 @@ const LIFETIME_SEC = { min: 3600, max: 62_899_200 };
 export function changeEnd(state: TagState, id: number, chosenMs: number | null) {
   const row = state.alive.find((each) => each.id === id);
   if (row === undefined) {
-    return { ok: false, changed: false, previousEndMs: null };
+    return { ok: false, changed: false, endMs: null, previousEndMs: null };
   }
   if (chosenMs !== null && state.isLocked(row) && !state.settings.immutableTagsCanExpire) {
     throw refuseLocked(row.name, 'set expiration on');
@@ -23,7 +23,7 @@ export function changeEnd(state: TagState, id: number, chosenMs: number | null) 
     throw new RegistryError('ExpirationOutOfRange', { tagName: row.name, endMs });
   }
   state.change(row, { endMs });
-  return { ok: true, changed: endMs !== row.endMs, previousEndMs: row.endMs };
+  return { ok: true, changed: endMs !== row.endMs, endMs, previousEndMs: row.endMs };
 }
 
 export function changeLock(state: TagState, id: number, immutable: boolean) {
