@@ -7,6 +7,7 @@ import type { JsonObject } from '../../model/datatypes.ts';
 import { ROBOT_DESCRIPTION_LENGTH_MAX } from '../../model/limits.ts';
 import type { NamespaceName } from '../../model/names.ts';
 import { formatRfc2822 } from '../../model/rfc2822.ts';
+import type { RobotContent } from '../../registry/accounts/robots.ts';
 import { recordAudit } from '../audit-log.ts';
 import type { AppEnv } from '../scope.ts';
 import { ManagementError } from './errors.ts';
@@ -78,13 +79,21 @@ const permissionOfRobotView = z
   })
   .openapi('RobotPermission');
 
-const content = z
+const contentFields = {
+  description: z.string().max(ROBOT_DESCRIPTION_LENGTH_MAX).optional(),
+  purpose: z.enum(ROBOT_PURPOSES).optional(),
+  unstructured_metadata: metadata.optional(),
+};
+const content = z.strictObject(contentFields).openapi('RobotContent');
+const change = z
   .strictObject({
-    description: z.string().max(ROBOT_DESCRIPTION_LENGTH_MAX).optional(),
-    purpose: z.enum(ROBOT_PURPOSES).optional(),
-    unstructured_metadata: metadata.optional(),
+    ...contentFields,
+    enabled: z.boolean().optional().openapi({ description: 'False: it may not log in.' }),
   })
-  .openapi('RobotContent');
+  .refine((fields) => Object.values(fields).some((value) => value !== undefined), {
+    message: 'expected description, purpose, unstructured_metadata or enabled',
+  })
+  .openapi('RobotChange');
 
 /** The endpoints that show robots, for one kind of owner. */
 function describeReads(owner: NamespaceOwner) {
@@ -152,6 +161,15 @@ function describeWrites(owner: NamespaceOwner) {
         ...refusals(...ACCESS_REFUSALS, 'exceeds_license'),
       },
     }),
+    change: createRoute({
+      method: 'patch',
+      path: at('/robots/{robot}'),
+      operationId: `changeRobot${suffix}`,
+      tags: TAGS,
+      summary: 'Changes what is said of a robot, what it is for, or whether it may log in',
+      request: { params: one, body: takes(change) },
+      responses: { 200: answers(robotView, 'As it is now.'), ...REFUSALS },
+    }),
     regenerate: createRoute({
       method: 'post',
       path: at('/robots/{robot}/regenerate'),
@@ -212,15 +230,26 @@ function addWrites(app: OpenAPIHono<AppEnv>, owner: NamespaceOwner): void {
   const routes = describeWrites(owner);
   app.openapi(routes.create, async (c) => {
     const { robot: shortName } = c.req.valid('param');
-    const { description, purpose, unstructured_metadata: said } = c.req.valid('json');
+    const said = toContent(c.req.valid('json'));
     const namespace = await requireChangeableNamespace(c, owner);
-    const { robot, secret } = await c.var.scope.operations.createRobot(namespace, shortName, {
-      ...(description === undefined ? {} : { description }),
-      ...(purpose === undefined ? {} : { purpose }),
-      ...(said === undefined ? {} : { metadata: said as JsonObject }),
-    });
+    const { operations } = c.var.scope;
+    const { robot, secret } = await operations.createRobot(namespace, shortName, said);
     recordAudit(c, { kind: 'create_robot', namespace, metadata: { robot: robot.name } });
     return c.json({ ...toRobotView(robot), token: secret }, 201);
+  });
+  app.openapi(routes.change, async (c) => {
+    const { robot: shortName } = c.req.valid('param');
+    const { enabled, ...fields } = c.req.valid('json');
+    const namespace = await requireChangeableNamespace(c, owner);
+    const changes = {
+      ...toContent(fields),
+      ...(enabled === undefined ? {} : { isEnabled: enabled }),
+    };
+    const robot = await c.var.scope.operations.changeRobot(namespace, shortName, changes);
+    const { purpose, isEnabled } = robot;
+    const deed = { robot: robot.name, purpose, enabled: isEnabled };
+    recordAudit(c, { kind: 'change_robot', namespace, metadata: deed });
+    return c.json(toRobotView(robot), 200);
   });
   app.openapi(routes.regenerate, async (c) => {
     const { robot: shortName } = c.req.valid('param');
@@ -253,6 +282,19 @@ export async function requireRobot(
     throw noRobot(shortName);
   }
   return { namespace, robot };
+}
+
+function toContent({
+  description,
+  purpose,
+  unstructured_metadata: said,
+}: z.infer<typeof content>): RobotContent {
+  return {
+    ...(description === undefined ? {} : { description }),
+    ...(purpose === undefined ? {} : { purpose }),
+    // It came as JSON.
+    ...(said === undefined ? {} : { metadata: said as JsonObject }),
+  };
 }
 
 function toRobotView(robot: Robot): z.infer<typeof robotView> {

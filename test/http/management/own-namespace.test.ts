@@ -1,7 +1,7 @@
 import { beforeEach, describe, it } from 'vitest';
 
 import { addMember, aNamespace, anAccount, giveRight } from '../../support/accounts.ts';
-import { basic, pushImage, sendAndSettle } from '../../support/http.ts';
+import { basic, pushImage, send, sendAndSettle } from '../../support/http.ts';
 import { as, errorOf, firstRepositoryId, mistakeOf } from '../../support/management.ts';
 import { type ManagedCall, sendManaged } from '../../support/openapi.ts';
 
@@ -141,6 +141,31 @@ describe('members of an organization', () => {
     }
     const one = await sendManaged('GET', '/organization/acme/robots/pull', as(member));
     expect(errorOf(one)).toEqual([403, 'insufficient_scope']);
+  });
+});
+
+describe('a change of a robot', () => {
+  it('leaves what it does not name, and shuts it out if told', async ({ expect }) => {
+    await pushImage('acme/app', 'v1');
+    const robot = await anAccount('acme+ci');
+    await giveRight(robot, await firstRepositoryId(), 'write');
+    const path = '/organization/acme/robots/ci';
+    const change = async (json: object) =>
+      (await sendManaged('PATCH', path, { json, via: sendAndSettle })).json;
+    const { json: before } = await sendManaged('GET', path);
+    const said = { description: 'builds', unstructured_metadata: { team: 'shop' } };
+    expect(await change(said)).toEqual({ ...(before as object), ...said });
+    const pull = async () => (await send('GET', '/v2/acme/app/manifests/v1', as(robot))).status;
+    expect(await pull()).toBe(200);
+    expect(await change({ enabled: false })).toMatchObject({ ...said, enabled: false });
+    expect(await pull()).toBe(401);
+    expect(await change({ enabled: true, purpose: 'push' })).toMatchObject({ purpose: 'push' });
+    expect(await pull()).toBe(401);
+    expect(await change({ purpose: 'pull' })).toMatchObject({ ...said, enabled: true });
+    expect(await pull()).toBe(200);
+    expect(await mistakeOf('PATCH', path, { json: {} })).toMatch(/expected description/);
+    const kinds = await deedsIn('acme');
+    expect(kinds.filter((kind) => kind === 'change_robot')).toHaveLength(4);
   });
 });
 
