@@ -88,7 +88,10 @@ export interface RegistryErrorDetails {
   /** A manifest of the repository holds the blob; null: for as long as that manifest is alive. */
   BlobInUse: { readonly manifestDigest: string; readonly restorableUntilMs: number | null };
   /** The pattern of a policy, or its number, is not one that the registry takes. */
-  InvalidPolicy: { readonly reason: string };
+  InvalidPolicy: {
+    readonly field: 'tagPattern' | 'tagPatternMatches' | 'value';
+    readonly reason: string;
+  };
   /** The repository or namespace has such a policy already; one that locks tags inverted or not. */
   DuplicatePolicy: { readonly tagPattern: string | null };
   /** No such policy there; `uuid` is null where there are none, as immutability is not enforced. */
@@ -211,7 +214,7 @@ const MESSAGES: { [Code in RegistryErrorCode]: (detail: RegistryErrorDetails[Cod
       ? `the body does not have the ${expectedBytes} bytes that were announced`
       : `the body has ${actualBytes} bytes where ${expectedBytes} were announced`,
   BlobInUse: ({ manifestDigest }) => `the blob is used by manifest ${manifestDigest}`,
-  InvalidPolicy: ({ reason }) => `policy invalid: ${reason}`,
+  InvalidPolicy: ({ field, reason }) => `policy invalid: ${field}: ${reason}`,
   DuplicatePolicy: ({ tagPattern }) =>
     tagPattern === null
       ? 'there is such a policy for all tags already'
@@ -225,7 +228,7 @@ const MESSAGES: { [Code in RegistryErrorCode]: (detail: RegistryErrorDetails[Cod
   InvalidTrustRule: ({ reason }) => `trust rule invalid: ${reason}`,
   IssuerUnavailable: ({ issuer }) => `the keys of ${issuer} cannot be had now; try again`,
   InvalidLabelKey: () =>
-    `a label's key has 1 to ${LABEL_KEY_LENGTH_MAX} lower-case letters, digits, and single dots ` +
+    `key: has 1 to ${LABEL_KEY_LENGTH_MAX} lower-case letters, digits, and single dots ` +
     'and dashes between them',
   InvalidMediaType: ({ mediaType }) =>
     `a label's value is 'text/plain' or 'application/json', not '${mediaType}'`,

@@ -241,6 +241,8 @@ export const URL_LENGTH_MAX = 16_384;
 export const QUERY_PARAMETERS_MAX = 128;
 /** What the management API takes is a page of JSON at most; a manifest does not go through it. */
 export const MANAGEMENT_BODY_BYTES_MAX = MIB;
+/** What a refusal says; it may quote what was sent, which is no reason to send all of it back. */
+export const ERROR_MESSAGE_LENGTH_MAX = 1000;
 /** How many tags one push may set; the specification wants ten at least. */
 export const TAGS_PER_PUSH_MAX = 50;
 

@@ -7,6 +7,7 @@ import type {
   RegistryErrorCode,
   RegistryErrorDetails,
 } from '../../model/errors.ts';
+import { ERROR_MESSAGE_LENGTH_MAX } from '../../model/limits.ts';
 import type { AppEnv } from '../scope.ts';
 
 /** What the management API may answer instead of what was asked for: by type, status and meaning. */
@@ -43,11 +44,20 @@ export class ManagementError extends Error {
     message: string,
     headers: Readonly<Record<string, string>> = {},
   ) {
-    super(message);
+    super(toSayable(message));
     this.name = 'ManagementError';
     this.type = type;
     this.headers = headers;
   }
+}
+
+/** A message as an answer has it: what it quotes may be a whole body, and no text. */
+function toSayable(message: string): string {
+  const shown =
+    message.length > ERROR_MESSAGE_LENGTH_MAX
+      ? `${message.slice(0, ERROR_MESSAGE_LENGTH_MAX - 1)}…`
+      : message;
+  return shown.toWellFormed();
 }
 
 /** A release that was refused whole, and for which of its moves. */

@@ -3,7 +3,11 @@ import type { Context } from 'hono';
 
 import type { Robot } from '../../model/accounts.ts';
 import type { TrustRule } from '../../model/federation.ts';
-import { TRUST_RULES_PER_ROBOT_MAX } from '../../model/limits.ts';
+import {
+  ISSUER_LENGTH_MAX,
+  SUBJECT_PATTERN_LENGTH_MAX,
+  TRUST_RULES_PER_ROBOT_MAX,
+} from '../../model/limits.ts';
 import { recordAudit } from '../audit-log.ts';
 import type { AppEnv } from '../scope.ts';
 import { NAMESPACE_OWNERS, type NamespaceOwner } from './namespace-owners.ts';
@@ -17,11 +21,11 @@ const trustRules = z
   .array(
     z
       .strictObject({
-        issuer: z.string().openapi({
+        issuer: z.string().max(ISSUER_LENGTH_MAX).openapi({
           description: 'The `iss` of the tokens, one of OIDC_ISSUERS.',
           example: 'https://token.actions.githubusercontent.com',
         }),
-        subject: z.string().openapi({
+        subject: z.string().max(SUBJECT_PATTERN_LENGTH_MAX).openapi({
           description: 'What their `sub` must match; `*` is any run of characters.',
           example: 'repo:acme/app:ref:refs/heads/main',
         }),

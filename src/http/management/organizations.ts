@@ -240,7 +240,7 @@ function addRegions(app: OpenAPIHono<AppEnv>): void {
   });
   app.openapi(replaceRegions, async (c) => {
     const { mode, blocked: texts } = c.req.valid('json');
-    const blocked = texts.map(requireCountry);
+    const blocked = texts.map((text, index) => requireCountry(text, `blocked.${index}`));
     const name = await requireNamespaceAdmin(c, c.req.valid('param').organization);
     const stored = await c.var.scope.operations.replaceRegionRules(name, { mode, blocked });
     const metadata = { mode, blocked: [...blocked] };
@@ -306,10 +306,10 @@ function toRules({ mode, blocked }: RegionRules): z.infer<typeof rules> {
   return { mode, blocked: [...blocked] };
 }
 
-function requireCountry(text: string): CountryCode {
+function requireCountry(text: string, field: string): CountryCode {
   const country = parseCountryCode(text);
   if (country === null) {
-    throw new ManagementError('invalid_request', `blocked: '${text}' is no country`);
+    throw new ManagementError('invalid_request', `${field}: '${text}' is no country`);
   }
   return country;
 }

@@ -57,5 +57,5 @@ function attempt<Result>(run: () => Result): Result | RE2JSException {
 }
 
 function invalid(reason: string): RegistryError {
-  return new RegistryError('InvalidPolicy', { reason });
+  return new RegistryError('InvalidPolicy', { field: 'tagPattern', reason });
 }

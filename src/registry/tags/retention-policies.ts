@@ -123,13 +123,17 @@ function requireValid(content: RetentionPolicy): void {
   if (!Number.isInteger(value) || value < 1 || value > max) {
     const unit = content.method === 'number_of_tags' ? 'tags' : 'seconds';
     throw new RegistryError('InvalidPolicy', {
+      field: 'value',
       reason: `1 to ${max} ${unit} are kept, not ${value}`,
     });
   }
   if (content.tagPattern !== null) {
     requireValidPattern(content.tagPattern);
   } else if (!content.tagPatternMatches) {
-    throw new RegistryError('InvalidPolicy', { reason: 'no name fails to match no pattern' });
+    throw new RegistryError('InvalidPolicy', {
+      field: 'tagPatternMatches',
+      reason: 'no name fails to match no pattern',
+    });
   }
 }
 
