@@ -112,7 +112,7 @@ function asManagementError(error: Error, id: string): ManagementError {
   }
   if (error instanceof HTTPException && error.status < 500) {
     const type = error.status === 415 ? 'unsupported_media_type' : 'invalid_request';
-    return new ManagementError(type, error.message);
+    return new ManagementError(type, `body: ${error.message}`);
   }
   log('error', { event: 'error', requestId: id, error: describeError(error) });
   return error instanceof ConfigurationError

@@ -243,6 +243,8 @@ export const QUERY_PARAMETERS_MAX = 128;
 export const MANAGEMENT_BODY_BYTES_MAX = MIB;
 /** What a refusal says; it may quote what was sent, which is no reason to send all of it back. */
 export const ERROR_MESSAGE_LENGTH_MAX = 1000;
+/** How deep a body may be nested: reports of scanners are, a little; writing JSON takes stack. */
+export const JSON_DEPTH_MAX = 64;
 /** How many tags one push may set; the specification wants ten at least. */
 export const TAGS_PER_PUSH_MAX = 50;
 

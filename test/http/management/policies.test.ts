@@ -191,7 +191,8 @@ describe('policies by HTTP', () => {
       ] as const) {
         const { tagPattern } = json;
         const sent = kind === 'autoprunepolicy' ? json : { tagPattern };
-        const answer = await sendManaged(method, path, { json: sent, ...as(ops) });
+        const body = method === 'DELETE' ? {} : { json: sent };
+        const answer = await sendManaged(method, path, { ...body, ...as(ops) });
         expect(errorOf(answer)).toEqual([403, 'insufficient_scope']);
       }
       expect((await sendManaged('GET', sharedPath)).json).toEqual({ policies: [] });

@@ -21,7 +21,7 @@ describe('changes of tags by HTTP', () => {
     expect(await put({ immutable: true, manifest_digest: 'latest' })).toMatch(/^manifest_digest/);
     expect(await put({ immutable: true, colour: 'red' })).toMatch(/colour/);
     expect(await put({})).toMatch(/expiration, immutable or manifest_digest/);
-    expect(await put([])).toMatch(/^json/);
+    expect(await put([])).toMatch(/^body/);
     expect(await refusalOf('PUT', 'v1', {})).toMatch(/./);
     const broken = { headers: { 'Content-Type': 'application/json' }, body: '{"immutable":' };
     expect(await refusalOf('PUT', 'v1', broken)).toMatch(/JSON/);
