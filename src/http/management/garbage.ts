@@ -18,6 +18,7 @@ import {
   toRemovalView,
   toStandingView,
 } from './garbage-views.ts';
+import { listOf, nextPageOf, openToken } from './pages.ts';
 import { requireDigest, requireTagName } from './parse.ts';
 import { createManagementRouter } from './router.ts';
 import {
@@ -145,15 +146,15 @@ export function garbageRoutes(): OpenAPIHono<AppEnv> {
     return c.json(collected, 200);
   });
   app.openapi(listRemovals, async (c) => {
-    const { digest, tag, limit, next_page: cursor } = c.req.valid('query');
+    const { digest, tag, limit, next_page: token } = c.req.valid('query');
     const repository = await requireRepositoryRole(c, c.req.valid('param').repository, 'admin');
     const page = await c.var.scope.operations.listRemovals(repository, {
       ...(digest === undefined ? {} : { digest: requireDigest(digest) }),
       ...(tag === undefined ? {} : { tagName: requireTagName(tag) }),
       limit: limit ?? REMOVAL_PAGE_SIZE_DEFAULT,
-      cursor: cursor ?? null,
+      cursor: openToken(listOf(c), token),
     });
-    const next = page.cursor === undefined ? {} : { next_page: page.cursor };
+    const next = nextPageOf(listOf(c), page.cursor);
     return c.json({ removals: page.items.map(toRemovalView), ...next }, 200);
   });
   app.openapi(planAll, async (c) => {

@@ -5,6 +5,7 @@ import type { StoredPolicy, SweptPolicy } from '../../registry/tags/policies.ts'
 import { recordAudit } from '../audit-log.ts';
 import type { AppEnv } from '../scope.ts';
 import { ManagementError } from './errors.ts';
+import { nextPageOf, openToken } from './pages.ts';
 import { describePolicies, type PolicyKind } from './policy-endpoints.ts';
 import {
   type OwnerOfPolicies,
@@ -117,7 +118,10 @@ function addRoutes(app: OpenAPIHono<AppEnv>, owner: PolicyOwner): void {
       throw new ManagementError('not_found', `${owner} not found`);
     }
     recordPolicy(c, 'create_immutability_policy', { ...made, place });
-    return c.json({ uuid: made.policy.uuid, ...nextPageOf(made) }, 201);
+    return c.json(
+      { uuid: made.policy.uuid, ...nextPageOf(sweepOf(made.policy), made.cursor) },
+      201,
+    );
   });
   app.openapi(routes.read, async (c) => {
     const { policy: uuid } = c.req.valid('param');
@@ -146,10 +150,13 @@ function addRoutes(app: OpenAPIHono<AppEnv>, owner: PolicyOwner): void {
   app.openapi(describeSweep(owner), async (c) => {
     const { scope, place } = await requireOwner(c, owner);
     const { policy: uuid } = c.req.valid('param');
-    const cursor = c.req.valid('json').next_page ?? null;
+    const cursor = openToken(sweepOf({ uuid }), c.req.valid('json').next_page);
     const swept = await c.var.scope.operations.sweepImmutabilityPolicy(scope, uuid, cursor);
     recordSweep(c, { ...swept, place });
-    return c.json({ locked: swept.lockedTags, ...nextPageOf(swept) }, 200);
+    return c.json(
+      { locked: swept.lockedTags, ...nextPageOf(sweepOf(swept.policy), swept.cursor) },
+      200,
+    );
   });
 }
 
@@ -174,6 +181,7 @@ function recordSweep(c: Context<AppEnv>, { policy, lockedTags, place }: OfPolicy
   }
 }
 
-function nextPageOf({ cursor }: { readonly cursor: string | null }): { next_page?: string } {
-  return cursor === null ? {} : { next_page: cursor };
+/** Which sweep a token goes on with: it is that of a policy, whoever began it. */
+function sweepOf({ uuid }: Pick<StoredPolicy, 'uuid'>): string {
+  return `sweep ${uuid}`;
 }

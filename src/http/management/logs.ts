@@ -14,6 +14,7 @@ import {
   requireRepositoryRole,
 } from './access.ts';
 import { ManagementError } from './errors.ts';
+import { listOf, nextPageOf, openToken } from './pages.ts';
 import { createManagementRouter } from './router.ts';
 import {
   ACCESS_REFUSALS,
@@ -205,18 +206,18 @@ type Asked = z.infer<typeof filterQuery>;
 async function list(
   c: Context<AppEnv>,
   scope: AuditScope,
-  { next_page: cursor, ...asked }: Asked & { readonly next_page?: string | undefined },
+  { next_page: token, ...asked }: Asked & { readonly next_page?: string | undefined },
 ): Promise<z.infer<typeof logsView>> {
   const { operations } = c.var.scope;
   const page = await operations.listAuditLog(scope, {
     ...toFilter(asked),
-    cursor: cursor ?? null,
+    cursor: openToken(listOf(c), token),
   });
   return {
     start_time: formatRfc2822(page.fromMs),
     end_time: formatRfc2822(page.toMs),
     logs: page.items.map(toRecordView),
-    ...(page.cursor !== undefined && { next_page: page.cursor }),
+    ...nextPageOf(listOf(c), page.cursor),
   };
 }
 

@@ -5,7 +5,7 @@ import { recordAudit } from '../audit-log.ts';
 import type { AppEnv } from '../scope.ts';
 import { requireNamespaceAdmin } from './access.ts';
 import { ManagementError } from './errors.ts';
-import { pageQuery, toPageOptions } from './pages.ts';
+import { listOf, nextPageOf, pageQuery, toPageOptions } from './pages.ts';
 import { createManagementRouter } from './router.ts';
 import {
   ACCESS_REFUSALS,
@@ -83,9 +83,9 @@ export function memberRoutes(): OpenAPIHono<AppEnv> {
   const app = createManagementRouter();
   app.openapi(listMembers, async (c) => {
     const organization = await requireNamespaceAdmin(c, c.req.valid('param').organization);
-    const options = toPageOptions(c.req.valid('query'));
+    const options = toPageOptions(c, c.req.valid('query'));
     const { items, cursor } = await c.var.scope.operations.listMembers(organization, options);
-    const next = cursor === undefined ? {} : { next_page: cursor };
+    const next = nextPageOf(listOf(c), cursor);
     return c.json({ members: items.map(toView), ...next }, 200);
   });
   app.openapi(setMember, async (c) => {

@@ -5,7 +5,7 @@ import { recordAudit } from '../audit-log.ts';
 import type { AppEnv } from '../scope.ts';
 import { requireRepositoryRole } from './access.ts';
 import { ManagementError } from './errors.ts';
-import { pageQuery, toPageOptions } from './pages.ts';
+import { listOf, nextPageOf, pageQuery, toPageOptions } from './pages.ts';
 import { createManagementRouter } from './router.ts';
 import {
   ACCESS_REFUSALS,
@@ -125,13 +125,13 @@ export function permissionRoutes(): OpenAPIHono<AppEnv> {
   const app = createManagementRouter();
   app.openapi(listPermissions, async (c) => {
     const repository = await requireRepositoryRole(c, c.req.valid('param').repository, 'admin');
-    const options = toPageOptions(c.req.valid('query'));
+    const options = toPageOptions(c, c.req.valid('query'));
     const { items, cursor } = await c.var.scope.operations.listRepositoryRights(
       repository,
       options,
     );
     const permissions = Object.fromEntries(items.map((right) => [right.name, toView(right)]));
-    return c.json({ permissions, ...(cursor === undefined ? {} : { next_page: cursor }) }, 200);
+    return c.json({ permissions, ...nextPageOf(listOf(c), cursor) }, 200);
   });
   app.openapi(readPermission, async (c) => {
     const { repository: text, account } = c.req.valid('param');

@@ -19,6 +19,7 @@ import {
   requireWritableRepositories,
 } from './access.ts';
 import { ManagementError } from './errors.ts';
+import { listOf, nextPageOf, toPageOptions } from './pages.ts';
 import {
   requireDigest,
   requireNamespaceName,
@@ -151,13 +152,10 @@ export function releaseRoutes(): OpenAPIHono<AppEnv> {
     c.json(toReleaseView(await requireRelease(c, c.req.valid('param'))), 200),
   );
   app.openapi(listReleases, async (c) => {
-    const { limit, next_page: cursor } = c.req.valid('query');
+    const options = toPageOptions(c, c.req.valid('query'));
     const namespace = await requireNamespace(c, c.req.valid('param').organization);
-    const page = await c.var.scope.operations.listReleases(namespace, {
-      ...(limit === undefined ? {} : { limit }),
-      cursor: cursor ?? null,
-    });
-    const next = page.cursor === undefined ? {} : { next_page: page.cursor };
+    const page = await c.var.scope.operations.listReleases(namespace, options);
+    const next = nextPageOf(listOf(c), page.cursor);
     return c.json({ releases: page.items.map(toReleaseView), ...next }, 200);
   });
   return app;

@@ -6,7 +6,7 @@ import {
   REPOSITORY_DESCRIPTION_LENGTH_MAX,
   TAGS_OF_REPOSITORY_MAX,
 } from '../../model/limits.ts';
-import { formatRepositoryName, parseRepositoryName } from '../../model/names.ts';
+import { formatRepositoryName } from '../../model/names.ts';
 import { REPOSITORY_STATES } from '../../model/references.ts';
 import { recordAudit } from '../audit-log.ts';
 import type { AppEnv } from '../scope.ts';
@@ -18,6 +18,7 @@ import {
   whichMayRead,
 } from './access.ts';
 import { ManagementError } from './errors.ts';
+import { listOf, nextPageOf, openToken } from './pages.ts';
 import { requireNamespaceName, requireRepositoryName } from './parse.ts';
 import {
   describedRepositoryView,
@@ -31,7 +32,7 @@ import {
   answers,
   done,
   namespaceNameText,
-  NEXT_PAGE,
+  nextPageParam,
   ofRepository,
   refusals,
   repositoryNameText,
@@ -60,7 +61,7 @@ const listRepositories = createRoute({
           .openapi({ description: 'Those of one namespace.' }),
         public: z.literal('true').optional().openapi({ description: 'Those that everybody sees.' }),
         last_modified: switchParam.openapi({ description: 'Adds when the newest tag was made.' }),
-        next_page: repositoryNameText.min(1).optional().openapi({ description: NEXT_PAGE }),
+        next_page: nextPageParam,
       })
       .refine((query) => query.namespace !== undefined || query.public !== undefined, {
         message: 'expected namespace or public',
@@ -267,17 +268,12 @@ export function repositoryRoutes(): OpenAPIHono<AppEnv> {
 
 function addLists(app: OpenAPIHono<AppEnv>): void {
   app.openapi(listRepositories, async (c) => {
-    const { namespace, public: isPublic, next_page: from = '', ...query } = c.req.valid('query');
+    const { namespace, public: isPublic, next_page: token, ...query } = c.req.valid('query');
     if (namespace !== undefined) {
       requireNamespaceName(namespace);
     }
-    const last = from === '' ? null : parseRepositoryName(from);
-    if (
-      from !== '' &&
-      (last === null || (last.namespace !== namespace && namespace !== undefined))
-    ) {
-      throw new ManagementError('invalid_request', `next_page: '${from}' is of no such list`);
-    }
+    const list = listOf(c, namespace ?? '');
+    const from = openToken(list, token) ?? '';
     const { items, hasMore } = await c.var.scope.operations.listRepositoryRefs(
       from,
       REPOSITORIES_PER_PAGE,
@@ -286,15 +282,10 @@ function addLists(app: OpenAPIHono<AppEnv>): void {
     const readable = await whichMayRead(c, items);
     const repositories = readable.filter((each) => isPublic === undefined || each.isPublic);
     const end = items.at(-1);
-    const next =
+    const last =
       hasMore && end !== undefined
-        ? {
-            next_page: formatRepositoryName({
-              namespace: end.namespaceName,
-              repository: end.name,
-            }),
-          }
-        : {};
+        ? formatRepositoryName({ namespace: end.namespaceName, repository: end.name })
+        : null;
     const newest =
       query.last_modified === 'true'
         ? await c.var.scope.registry.getMostRecentTagLifetimeStart(repositories)
@@ -304,7 +295,7 @@ function addLists(app: OpenAPIHono<AppEnv>): void {
       description: each.description,
       ...(newest === null ? {} : { last_modified: newest.get(each.id) ?? null }),
     }));
-    return c.json({ repositories: views, ...next }, 200);
+    return c.json({ repositories: views, ...nextPageOf(list, last) }, 200);
   });
   app.openapi(createRepository, async (c) => {
     const { namespace: text, repository, repo_kind: kind, ...content } = c.req.valid('json');

@@ -2,7 +2,7 @@ import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
 import type { Context } from 'hono';
 
 import { REPOSITORY_ROLES } from '../../model/access.ts';
-import { ROBOT_PURPOSES, type Robot } from '../../model/accounts.ts';
+import { parseAccountName, ROBOT_PURPOSES, type Robot } from '../../model/accounts.ts';
 import type { JsonObject } from '../../model/datatypes.ts';
 import { ROBOT_DESCRIPTION_LENGTH_MAX } from '../../model/limits.ts';
 import type { NamespaceName } from '../../model/names.ts';
@@ -17,7 +17,7 @@ import {
   requireChangeableNamespace,
   requireReadableNamespace,
 } from './namespace-owners.ts';
-import { pageQuery, toPageOptions } from './pages.ts';
+import { listOf, nextPageOf, pageQuery, toPageOptions } from './pages.ts';
 import { createManagementRouter } from './router.ts';
 import {
   ACCESS_REFUSALS,
@@ -205,9 +205,9 @@ function addReads(app: OpenAPIHono<AppEnv>, owner: NamespaceOwner): void {
   const routes = describeReads(owner);
   app.openapi(routes.list, async (c) => {
     const namespace = await requireReadableNamespace(c, owner);
-    const options = toPageOptions(c.req.valid('query'));
+    const options = toPageOptions(c, c.req.valid('query'));
     const { items, cursor } = await c.var.scope.operations.listRobots(namespace, options);
-    const next = cursor === undefined ? {} : { next_page: cursor };
+    const next = nextPageOf(listOf(c), cursor);
     return c.json({ robots: items.map(toRobotView), ...next }, 200);
   });
   app.openapi(routes.read, async (c) => {
@@ -216,13 +216,13 @@ function addReads(app: OpenAPIHono<AppEnv>, owner: NamespaceOwner): void {
   });
   app.openapi(routes.permissions, async (c) => {
     const { robot } = await requireRobot(c, owner);
-    const options = toPageOptions(c.req.valid('query'));
+    const options = toPageOptions(c, c.req.valid('query'));
     const { items, cursor } = await c.var.scope.operations.listRightsOf(robot, options);
     const permissions = items.map(({ repository: { namespace, repository: name }, ...right }) => ({
       repository: { name, namespace, is_public: right.isPublic },
       role: right.role,
     }));
-    return c.json({ permissions, ...(cursor === undefined ? {} : { next_page: cursor }) }, 200);
+    return c.json({ permissions, ...nextPageOf(listOf(c), cursor) }, 200);
   });
 }
 
@@ -232,6 +232,9 @@ function addWrites(app: OpenAPIHono<AppEnv>, owner: NamespaceOwner): void {
     const { robot: shortName } = c.req.valid('param');
     const said = toContent(c.req.valid('json'));
     const namespace = await requireChangeableNamespace(c, owner);
+    if (parseAccountName(`${namespace}+${shortName}`) === null) {
+      throw new ManagementError('invalid_request', `robot: nobody can be called '${shortName}'`);
+    }
     const { operations } = c.var.scope;
     const { robot, secret } = await operations.createRobot(namespace, shortName, said);
     recordAudit(c, { kind: 'create_robot', namespace, metadata: { robot: robot.name } });

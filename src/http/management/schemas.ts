@@ -171,21 +171,21 @@ export function takes<Schema extends z.ZodType>(schema: Schema) {
   return { required: true, content: { 'application/json': { schema } } };
 }
 
+/** A whole number in a query, from 1 to `max`: digits and nothing else. */
+export const countParam = (max: number) =>
+  z.preprocess(
+    (text) => (typeof text === 'string' && /^[1-9][0-9]{0,8}$/.test(text) ? Number(text) : text),
+    z.int().min(1).max(max),
+  );
+
 /** How many a page has at most. */
 export const limitParam = (max: number) =>
-  z.coerce
-    .number()
-    .int()
-    .min(1)
-    .max(max)
-    .optional()
-    .openapi({ description: 'How many a page has at most.' });
+  countParam(max).optional().openapi({ description: 'How many a page has at most.' });
 
 /** Where a page that is asked for by a token begins. */
-export const NEXT_PAGE = 'The `next_page` of the page before.';
-const PAGE_EXAMPLE = '1838998944720896';
+const PAGE_EXAMPLE = 'YTFiMmMzZDQxODM4OTk4OTQ0NzIwODk2';
 export const nextPageParam = z.string().optional().openapi({
-  description: NEXT_PAGE,
+  description: 'The `next_page` of the page before, of the same list.',
   example: PAGE_EXAMPLE,
 });
 /** What an answer says of the page after it. */

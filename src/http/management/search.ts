@@ -5,7 +5,7 @@ import type { AppEnv } from '../scope.ts';
 import { searcherOf } from './access.ts';
 import { descriptionText, listedRepositoryView, toListedView } from './repository-views.ts';
 import { createManagementRouter } from './router.ts';
-import { answers, namespaceNameText, refusals, switchParam } from './schemas.ts';
+import { answers, countParam, namespaceNameText, refusals, switchParam } from './schemas.ts';
 
 const foundView = z
   .strictObject({
@@ -44,7 +44,7 @@ const findRepositories = createRoute({
       query: z.string().max(SEARCH_TEXT_LENGTH_MAX).default('').openapi({
         description: 'Looked for in names and descriptions, in upper and lower case.',
       }),
-      page: z.coerce.number().int().min(1).max(SEARCH_PAGE_MAX).default(1).openapi({
+      page: countParam(SEARCH_PAGE_MAX).default(1).openapi({
         description: 'Which page, from 1 on.',
       }),
       includeUsage: switchParam.openapi({ description: 'Adds `last_modified`.' }),

@@ -46,7 +46,7 @@ const report = z
       Name: text,
       ParentName: text,
       NamespaceName: text,
-      IndexedByVersion: z.int().nullish(),
+      IndexedByVersion: z.int().min(0).nullish(),
       Features: z.array(feature),
     }),
   })
@@ -93,16 +93,12 @@ export const scanQueueView = z
   })
   .openapi('ScanQueue');
 
-export function toScanQueueView(
+export function toScanViews(
   manifests: readonly ScannedManifest[],
-  cursor: string | undefined,
-): z.infer<typeof scanQueueView> {
-  return {
-    manifests: manifests.map(({ repository, digest, sinceMs }) => ({
-      repository: formatRepositoryName(repository),
-      manifest_digest: digest,
-      since: formatRfc3339(sinceMs) ?? '',
-    })),
-    ...(cursor === undefined ? {} : { next_page: cursor }),
-  };
+): z.infer<typeof scanQueueView>['manifests'] {
+  return manifests.map(({ repository, digest, sinceMs }) => ({
+    repository: formatRepositoryName(repository),
+    manifest_digest: digest,
+    since: formatRfc3339(sinceMs) ?? '',
+  }));
 }

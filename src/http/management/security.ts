@@ -14,6 +14,7 @@ import {
   requireRepositoryRole,
   whichMayWrite,
 } from './access.ts';
+import { listOf, nextPageOf, openToken } from './pages.ts';
 import { requireDigest } from './parse.ts';
 import { createManagementRouter } from './router.ts';
 import {
@@ -33,7 +34,7 @@ import {
   scan,
   scanQueueView,
   securityView,
-  toScanQueueView,
+  toScanViews,
   toSecurityView,
 } from './security-views.ts';
 
@@ -137,14 +138,17 @@ export function securityRoutes(): OpenAPIHono<AppEnv> {
   });
   app.openapi(listScans, async (c) => {
     requireCredentials(c);
-    const { status, before, next_page: cursor = null } = c.req.valid('query');
+    const { status, before, next_page: token } = c.req.valid('query');
+    const list = listOf(c, status);
+    const cursor = openToken(list, token);
     const { operations } = c.var.scope;
     const beforeMs = before === undefined ? null : parseRfc3339(before);
     const page =
       status === 'queued'
         ? await operations.listQueuedScans({ cursor })
         : await operations.listScans(status, { beforeMs, cursor });
-    return c.json(toScanQueueView(await whichMayWrite(c, page.items), page.cursor), 200);
+    const manifests = toScanViews(await whichMayWrite(c, page.items));
+    return c.json({ manifests, ...nextPageOf(list, page.cursor) }, 200);
   });
   return app;
 }

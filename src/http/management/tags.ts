@@ -14,6 +14,7 @@ import { createManagementRouter } from './router.ts';
 import {
   ACCESS_REFUSALS,
   answers,
+  countParam,
   digestText,
   done,
   ofRepository,
@@ -46,20 +47,12 @@ const listTags = createRoute({
         description: '`eq:<name>`, or `like:<text>` for names that hold the text.',
         example: 'like:1.',
       }),
-      limit: z.coerce
-        .number()
-        .int()
-        .min(1)
-        .max(TAG_VIEWS_PER_PAGE_MAX)
-        .optional()
-        .openapi({ description: 'How many a page has; 50 by default.' }),
-      page: z.coerce
-        .number()
-        .int()
-        .min(1)
-        .max(TAG_VIEW_PAGE_MAX)
-        .optional()
-        .openapi({ description: 'Which page, from 1 on.' }),
+      limit: countParam(TAG_VIEWS_PER_PAGE_MAX).optional().openapi({
+        description: 'How many a page has; 50 by default.',
+      }),
+      page: countParam(TAG_VIEW_PAGE_MAX).optional().openapi({
+        description: 'Which page, from 1 on.',
+      }),
       onlyActiveTags: switchParam.openapi({ description: 'Leaves out what has ended.' }),
     }),
   },

@@ -144,7 +144,7 @@ describe('a release by HTTP', () => {
       expect(await mistakeOf('POST', PATH, { json })).toMatch(field);
     }
     expect(await mistakeOf('GET', `${PATH}?limit=101`)).toMatch(/^limit/);
-    expect(await mistakeOf('GET', `${PATH}?next_page=x`)).toMatch(/cursor/);
+    expect(await mistakeOf('GET', `${PATH}?next_page=x`)).toMatch(/^next_page/);
     expect(await mistakeOf('GET', `${PATH}/x`)).toMatch(/^release/);
     expect(await select('SELECT id FROM tag_release')).toEqual([]);
   });
