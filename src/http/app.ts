@@ -4,7 +4,8 @@ import { requestId } from 'hono/request-id';
 
 import { ConfigurationError } from '../configuration-error.ts';
 import { describeError, log } from '../log.ts';
-import { isRegistryError } from '../model/errors.ts';
+import { isRegistryError, StoreUnavailable } from '../model/errors.ts';
+import { STORE_RETRY_AFTER_SEC } from '../model/limits.ts';
 import { auditLog } from './audit-log.ts';
 import type { AuthDeps } from './auth/dependencies.ts';
 import { federationEndpoint } from './auth/federation-endpoint.ts';
@@ -115,6 +116,9 @@ function asManagementError(error: Error, id: string): ManagementError {
     return new ManagementError(type, `body: ${error.message}`);
   }
   log('error', { event: 'error', requestId: id, error: describeError(error) });
+  if (error instanceof StoreUnavailable) {
+    return new ManagementError('unavailable', unavailable(id), RETRY_SOON);
+  }
   return error instanceof ConfigurationError
     ? new ManagementError('not_configured', error.message)
     : new ManagementError('server_error', unexpected(id));
@@ -135,10 +139,19 @@ function asOciError(error: Error, id: string): OciError {
   if (error instanceof ConfigurationError) {
     return new OciError(503, { code: 'UNAVAILABLE', message: error.message });
   }
+  if (error instanceof StoreUnavailable) {
+    return new OciError(503, { code: 'UNAVAILABLE', message: unavailable(id) }, RETRY_SOON);
+  }
   return new OciError(500, {
     code: 'UNKNOWN',
     message: unexpected(id),
   });
+}
+
+const RETRY_SOON = { 'Retry-After': String(STORE_RETRY_AFTER_SEC) };
+
+function unavailable(id: string): string {
+  return `a store does not answer now, try again; the log has more under request ${id}`;
 }
 
 function unexpected(id: string): string {

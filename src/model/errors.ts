@@ -272,3 +272,17 @@ export type AnyRegistryError = {
 export function isRegistryError(error: unknown): error is AnyRegistryError {
   return error instanceof RegistryError;
 }
+
+/**
+ * A store failed, or did not answer, for a reason that passes. Nobody refused anything: what was asked
+ * may have been done or not, and the same request may succeed soon.
+ */
+export class StoreUnavailable extends Error {
+  readonly store: 'database' | 'bucket';
+
+  constructor(store: StoreUnavailable['store'], message: string, cause: unknown) {
+    super(message, { cause });
+    this.name = 'StoreUnavailable';
+    this.store = store;
+  }
+}

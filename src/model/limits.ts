@@ -291,6 +291,8 @@ export const RETENTION_REPOSITORIES_PAGE_SIZE = 20;
 
 /** A write that loses its race is begun again this often before it is given up as a conflict. */
 export const WRITE_ATTEMPTS_MAX = 3;
+/** When a client whom a store failed may come again: a database that was reset is back by then. */
+export const STORE_RETRY_AFTER_SEC = 2;
 
 /** A token must outlive one large pull's requests; rights that were taken away end with it. */
 export const TOKEN_TTL_SEC_DEFAULT = 300;

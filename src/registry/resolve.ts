@@ -16,6 +16,7 @@ import {
 import type { StoredManifest } from '../storage/d1/rows.ts';
 import type { RegistryDeps } from './deps.ts';
 import { loadManifest } from './manifests/body.ts';
+import { sendAgain } from './send-again.ts';
 import { cachedTagPage } from './tags/cached-page.ts';
 
 /** A manifest, and its bytes if they were asked for. */
@@ -134,11 +135,13 @@ export function createPullPath(deps: RegistryDeps): PullPath {
       const nowMs = clock.nowMs();
       const expiresMs = addSeconds(nowMs, settings.pushLeaseSec);
       const renewBeforeMs = nowMs + (settings.pushLeaseSec * MS_PER_SECOND) / 2;
-      const [, , resolved] = await database.primary.batch([
-        renewLeaseStatement({ ...name, digest, nowMs, expiresMs, renewBeforeMs }),
-        lowerLeaseHintByNameStatement({ ...name, expiresMs }),
-        resolveBlobStatement({ ...name, digest }),
-      ]);
+      const [, , resolved] = await sendAgain(() =>
+        database.primary.batch([
+          renewLeaseStatement({ ...name, digest, nowMs, expiresMs, renewBeforeMs }),
+          lowerLeaseHintByNameStatement({ ...name, expiresMs }),
+          resolveBlobStatement({ ...name, digest }),
+        ]),
+      );
       return resolved[0] ?? null;
     },
   };

@@ -24,3 +24,11 @@ export async function isolateWith(settings: Readonly<Record<string, unknown>>) {
     return answer;
   };
 }
+
+/** The same beside the isolate that `send` reaches, which runs as it always does. */
+export async function isolateBeside(settings: Readonly<Record<string, unknown>>) {
+  const ask = await isolateWith(settings);
+  await ask('GET', '/health/instance');
+  vi.resetModules();
+  return ask;
+}

@@ -13,3 +13,9 @@ export async function overwriteCache(value: string): Promise<readonly string[]> 
   }
   return keys.map(({ name }) => name);
 }
+
+/** Forgets all that the cache keeps. */
+export async function forgetCache(): Promise<void> {
+  const { keys } = await env.CACHE.list();
+  await Promise.all(keys.map(({ name }) => env.CACHE.delete(name)));
+}

@@ -28,6 +28,7 @@ export const MANAGEMENT_ERRORS = {
   downstream_issue: { status: 520, description: 'Another server did not answer as it should.' },
   read_only: { status: 503, description: 'The repository takes no writes in its state.' },
   not_configured: { status: 503, description: 'A secret or setting of the registry is missing.' },
+  unavailable: { status: 503, description: 'A store does not answer now; try again.' },
 } as const satisfies Record<string, { status: number; description: string }>;
 
 export type ManagementErrorType = keyof typeof MANAGEMENT_ERRORS;

@@ -135,6 +135,7 @@ const COMMON_REFUSALS = [
   'too_many_requests',
   'server_error',
   'not_configured',
+  'unavailable',
 ] as const;
 
 /** The refusals of an endpoint, for its description; those types that share a status are one entry. */

@@ -1,5 +1,6 @@
 import type { Bytes } from '../../model/bytes.ts';
 import type { Manifest } from '../../model/datatypes.ts';
+import { StoreUnavailable } from '../../model/errors.ts';
 import {
   MANIFEST_INLINE_BYTES_MAX,
   MANIFEST_PUT_START_MS_MAX,
@@ -41,7 +42,11 @@ export async function storeLargeBody(
     buryAheadStatement({ objectKey, dueMs: buriedMs + TOMBSTONE_GRACE_MS, nowMs: buriedMs }),
   ]);
   if (clock.nowMs() - buriedMs > MANIFEST_PUT_START_MS_MAX) {
-    throw new Error('the database took too long for the body of a manifest to be written safely');
+    throw new StoreUnavailable(
+      'database',
+      'the database took too long for the body of a manifest to be written safely',
+      null,
+    );
   }
   await blobStore.put(objectKey, bytes);
   return objectKey;

@@ -1,7 +1,7 @@
 import type { Meter } from '../meter.ts';
-import { translateDatabaseError } from './errors.ts';
+import { AnswerLost, translateDatabaseError } from './errors.ts';
 import { Riders } from './riders.ts';
-import type { Statement } from './statement.ts';
+import { isRead, type Statement } from './statement.ts';
 
 type Rows<Statements extends readonly Statement<unknown>[]> = {
   readonly [Index in keyof Statements]: Statements[Index] extends Statement<infer Row>
@@ -9,7 +9,10 @@ type Rows<Statements extends readonly Statement<unknown>[]> = {
     : never;
 };
 
-/** Runs statements in one D1 session. Each call is one round trip. */
+/**
+ * Runs statements in one D1 session. Each call is one round trip; reads whose answer was lost are sent
+ * once more, to the primary, since it may be the nearest copy that fails. Writes never are.
+ */
 export interface StatementRunner {
   /** The first row, or null. */
   first<Row>(statement: Statement<Row>): Promise<Row | null>;
@@ -74,12 +77,14 @@ export function openDatabase(d1: D1Database, options: DatabaseOptions): Database
   const { meter, readConsistency, bookmark } = options;
   const riders = new Riders();
   const primarySession = d1.withSession('first-primary');
-  const primary = runner(primarySession, { meter, riders });
+  const primary = runner(primarySession, { meter, riders, primarySession });
   const usesReplicas = readConsistency === 'replica';
   const nearestSession = usesReplicas
     ? d1.withSession(bookmark ?? 'first-unconstrained')
     : primarySession;
-  const nearest = usesReplicas ? runner(nearestSession, { meter, riders }) : primary;
+  const nearest = usesReplicas
+    ? runner(nearestSession, { meter, riders, primarySession })
+    : primary;
   return {
     primary,
     nearest,
@@ -114,18 +119,20 @@ const ignore = (): void => {};
 interface RunnerOptions {
   readonly meter: Meter;
   readonly riders: Riders;
+  readonly primarySession: D1DatabaseSession;
 }
 
-function runner(session: D1DatabaseSession, { meter, riders }: RunnerOptions): StatementRunner {
-  const bind = ({ sql, values }: Statement<unknown>): D1PreparedStatement =>
-    session.prepare(sql).bind(...values);
+function runner(
+  session: D1DatabaseSession,
+  { meter, riders, primarySession }: RunnerOptions,
+): StatementRunner {
   const send = async (statements: readonly Statement<unknown>[]): Promise<readonly D1Result[]> => {
-    const [only, ...more] = statements;
-    const results = await attempt(async () =>
-      only !== undefined && more.length === 0
-        ? [await bind(only).all()]
-        : session.batch<Record<string, unknown>>(statements.map(bind)),
-    );
+    const results = await sendTo(session, statements).catch((error: unknown) => {
+      if (error instanceof AnswerLost && statements.every(isRead)) {
+        return sendTo(primarySession, statements);
+      }
+      throw error;
+    });
     count(meter, results);
     return results;
   };
@@ -154,9 +161,17 @@ function rowsOf<Row>({ toRow }: Statement<Row>, result: D1Result | undefined): r
   return ((result?.results ?? []) as Record<string, unknown>[]).map(toRow);
 }
 
-async function attempt<Result>(run: () => Promise<Result>): Promise<Result> {
+async function sendTo(
+  session: D1DatabaseSession,
+  statements: readonly Statement<unknown>[],
+): Promise<readonly D1Result[]> {
+  const bind = ({ sql, values }: Statement<unknown>): D1PreparedStatement =>
+    session.prepare(sql).bind(...values);
+  const [only, ...more] = statements;
   try {
-    return await run();
+    return only !== undefined && more.length === 0
+      ? [await bind(only).all()]
+      : await session.batch<Record<string, unknown>>(statements.map(bind));
   } catch (error) {
     throw translateDatabaseError(error);
   }

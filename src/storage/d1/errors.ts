@@ -1,3 +1,5 @@
+import { StoreUnavailable } from '../../model/errors.ts';
+
 /**
  * D1 tells of failures in prose. This is the one place that reads it; everything above catches
  * the classes below.
@@ -47,9 +49,9 @@ export class ForeignKeyViolation extends Error {
  * The answer did not arrive, so the write may have been committed or not. D1 sends reads again by
  * itself, writes never.
  */
-export class AnswerLost extends Error {
+export class AnswerLost extends StoreUnavailable {
   constructor(cause: unknown) {
-    super('the answer of the database was lost', { cause });
+    super('database', 'the answer of the database was lost', cause);
     this.name = 'AnswerLost';
   }
 }
@@ -59,7 +61,9 @@ const UNIQUE = /UNIQUE constraint failed: ([\w., ]+)/;
 const FOREIGN_KEY = /FOREIGN KEY constraint failed/;
 /** Failures between the Worker and the database; all others come from the database itself. */
 const LOST =
-  /Network connection lost|storage operation exceeded timeout|caused object to be reset|Internal error|Cannot resolve D1 DB due to transient issue|connection was closed|Replica disconnected/i;
+  /Network connection lost|storage operation exceeded timeout|caused object to be reset|reset because its code was updated|limit and was reset|Internal error|Cannot resolve D1 DB due to transient issue|connection was closed|client disconnected|Replica disconnected/i;
+/** It did not begin: too many others wait. To send it again at once would make that worse. */
+const OVERLOADED = /D1 DB is overloaded/i;
 
 /** The failure as one of the classes above, or as it came. */
 export function translateDatabaseError(error: unknown): unknown {
@@ -74,6 +78,9 @@ export function translateDatabaseError(error: unknown): unknown {
   }
   if (FOREIGN_KEY.test(text)) {
     return new ForeignKeyViolation(error);
+  }
+  if (OVERLOADED.test(text)) {
+    return new StoreUnavailable('database', 'the database is overloaded', error);
   }
   return LOST.test(text) ? new AnswerLost(error) : error;
 }

@@ -11,6 +11,11 @@ export interface Statement<Row> {
   readonly toRow: (raw: Record<string, unknown>) => Row;
 }
 
+/** Whether the statement can change nothing, as far as its words tell: in doubt it is no read. */
+export function isRead({ sql: text }: Statement<unknown>): boolean {
+  return /^(?:SELECT|WITH)\b/i.test(text) && !/\b(?:INSERT|UPDATE|DELETE|REPLACE)\b/i.test(text);
+}
+
 /** For each of a statement's parameters, the placeholder that stands for it in the SQL. */
 export type Parameters<Values> = { readonly [Name in keyof Values & string]: Placeholder<Name> };
 

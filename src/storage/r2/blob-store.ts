@@ -1,5 +1,6 @@
 import type { Bytes } from '../../model/bytes.ts';
 import { type Digest, algorithmOf, hexOf } from '../../model/digest.ts';
+import { StoreUnavailable } from '../../model/errors.ts';
 import type { Meter } from '../meter.ts';
 
 /** A part of an object, in bytes. */
@@ -50,7 +51,11 @@ export interface ObjectPage {
   readonly hasMore: boolean;
 }
 
-/** Objects in R2, by opaque keys. Every method is one R2 operation, and is counted. */
+/**
+ * Objects in R2, by opaque keys. Every method is one R2 operation, and is counted. An error of R2 is
+ * never an absence: one that passes is `StoreUnavailable`, of a read after it was asked twice. Nothing
+ * else is sent again, for claims and graves are measured from when a write began.
+ */
 export interface BlobStore {
   /** The size in bytes, or null if there is no such object. */
   size(key: string): Promise<number | null>;
@@ -90,28 +95,57 @@ export const DELETE_KEYS_MAX = 1000;
 
 /** Opens the bucket for one request. */
 export function openBlobStore(bucket: R2Bucket, meter: Meter): BlobStore {
+  const readTwice = readerOf(meter);
   return {
-    async size(key) {
-      meter.add('r2Reads');
-      return (await bucket.head(key))?.size ?? null;
-    },
-    async open(key, range) {
-      meter.add('r2Reads');
-      return (await bucket.get(key, range === undefined ? {} : { range }))?.body ?? null;
-    },
-    async read(key) {
-      meter.add('r2Reads');
-      const object = await bucket.get(key);
-      return object === null ? null : new Uint8Array(await object.arrayBuffer());
-    },
+    ...openMultipart(bucket, meter),
+    size: (key) => readTwice(async () => (await bucket.head(key))?.size ?? null),
+    open: (key, range) =>
+      readTwice(
+        async () => (await bucket.get(key, range === undefined ? {} : { range }))?.body ?? null,
+      ),
+    read: (key) =>
+      readTwice(async () => {
+        const object = await bucket.get(key);
+        return object === null ? null : new Uint8Array(await object.arrayBuffer());
+      }),
     async put(key, body, digest) {
       meter.add('r2Writes');
       const checksum = digest === undefined ? {} : { [algorithmOf(digest)]: hexOf(digest) };
       await translated(() => bucket.put(key, body, checksum));
     },
+    async delete(keys) {
+      meter.add('r2Deletes');
+      await translated(() => bucket.delete([...keys]));
+    },
+    async list(prefix) {
+      meter.add('r2Writes');
+      const { objects } = await translated(() => bucket.list({ prefix, limit: DELETE_KEYS_MAX }));
+      return objects.map(({ key }) => key);
+    },
+    async page(prefix, { afterKey, limit }) {
+      meter.add('r2Writes');
+      const from = afterKey === '' ? {} : { startAfter: afterKey };
+      const { objects, truncated } = await translated(() =>
+        bucket.list({ prefix, limit, ...from }),
+      );
+      return {
+        objects: objects.map(({ key, uploaded }) => ({ key, uploadedMs: uploaded.getTime() })),
+        hasMore: truncated,
+      };
+    },
+  };
+}
+
+type Multipart = Pick<
+  BlobStore,
+  'createMultipart' | 'uploadPart' | 'completeMultipart' | 'abortMultipart'
+>;
+
+function openMultipart(bucket: R2Bucket, meter: Meter): Multipart {
+  return {
     async createMultipart(key) {
       meter.add('r2Writes');
-      return (await bucket.createMultipartUpload(key)).uploadId;
+      return (await translated(() => bucket.createMultipartUpload(key))).uploadId;
     },
     async uploadPart(key, uploadId, { number, bytes }) {
       meter.add('r2Writes');
@@ -136,24 +170,24 @@ export function openBlobStore(bucket: R2Bucket, meter: Meter): BlobStore {
         }
       }
     },
-    async delete(keys) {
-      meter.add('r2Deletes');
-      await bucket.delete([...keys]);
-    },
-    async list(prefix) {
-      meter.add('r2Writes');
-      const { objects } = await bucket.list({ prefix, limit: DELETE_KEYS_MAX });
-      return objects.map(({ key }) => key);
-    },
-    async page(prefix, { afterKey, limit }) {
-      meter.add('r2Writes');
-      const from = afterKey === '' ? {} : { startAfter: afterKey };
-      const { objects, truncated } = await bucket.list({ prefix, limit, ...from });
-      return {
-        objects: objects.map(({ key, uploaded }) => ({ key, uploadedMs: uploaded.getTime() })),
-        hasMore: truncated,
-      };
-    },
+  };
+}
+
+/** Reads, and once more if that failed for a reason that passes. */
+function readerOf(meter: Meter) {
+  const readOnce = <Result>(read: () => Promise<Result>): Promise<Result> => {
+    meter.add('r2Reads');
+    return translated(read);
+  };
+  return async <Result>(read: () => Promise<Result>): Promise<Result> => {
+    try {
+      return await readOnce(read);
+    } catch (error) {
+      if (error instanceof StoreUnavailable) {
+        return readOnce(read);
+      }
+      throw error;
+    }
   };
 }
 
@@ -163,6 +197,9 @@ const NO_SUCH_UPLOAD = /\(10024\)|multipart upload does not exist/i;
 
 /** A part is too small, another one or missing, or of another size than the rest. */
 const BROKEN_PARTS = /\((?:10011|10025|10048)\)/;
+
+/** Failures of R2 itself, too many requests among them, and of the way there. */
+const PASSES = /\((?:0|10001|10043|10054|10058)\)|Network connection lost|internal error/i;
 
 async function translated<Result>(run: () => Promise<Result>): Promise<Result> {
   try {
@@ -177,6 +214,9 @@ async function translated<Result>(run: () => Promise<Result>): Promise<Result> {
     }
     if (BROKEN_PARTS.test(message)) {
       throw new MultipartBroken(error);
+    }
+    if (PASSES.test(message)) {
+      throw new StoreUnavailable('bucket', message, error);
     }
     throw error;
   }

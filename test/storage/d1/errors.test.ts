@@ -1,6 +1,7 @@
 import { env } from 'cloudflare:workers';
 import { describe, it } from 'vitest';
 
+import { StoreUnavailable } from '../../../src/model/errors.ts';
 import { openDatabase } from '../../../src/storage/d1/database.ts';
 import {
   AnswerLost,
@@ -9,7 +10,7 @@ import {
   translateDatabaseError,
   UniqueViolation,
 } from '../../../src/storage/d1/errors.ts';
-import type { BoundValue, Statement } from '../../../src/storage/d1/statement.ts';
+import { type BoundValue, isRead, type Statement } from '../../../src/storage/d1/statement.ts';
 import { Meter } from '../../../src/storage/meter.ts';
 
 function statement(sql: string, ...values: BoundValue[]): Statement<Record<string, unknown>> {
@@ -87,6 +88,8 @@ describe('an answer that did not arrive', () => {
     'D1_ERROR: D1 DB storage operation exceeded timeout which caused object to be reset.',
     'D1_ERROR: Internal error while starting up D1 DB storage caused object to be reset.',
     'Cannot resolve D1 DB due to transient issue on remote node.',
+    'D1_ERROR: D1 DB reset because its code was updated.',
+    'D1_ERROR: D1 DB exceeded its CPU time limit and was reset.',
   ];
   for (const message of lost) {
     it(`is told from a refusal: ${message}`, ({ expect }) => {
@@ -98,6 +101,13 @@ describe('an answer that did not arrive', () => {
     });
   }
 
+  it('is another thing than too many requests, none of which began', ({ expect }) => {
+    const message = 'D1_ERROR: D1 DB is overloaded. Too many requests queued.';
+    const translated = translateDatabaseError(new Error(message));
+    expect(translated).toBeInstanceOf(StoreUnavailable);
+    expect(translated).not.toBeInstanceOf(AnswerLost);
+  });
+
   it('is not seen in what is no error', ({ expect }) => {
     for (const thrown of [
       null,
@@ -106,5 +116,18 @@ describe('an answer that did not arrive', () => {
     ]) {
       expect(translateDatabaseError(thrown)).toBe(thrown);
     }
+  });
+});
+
+describe('whether a statement only reads', () => {
+  it.for([
+    ['SELECT 1', true],
+    ['WITH a AS (SELECT 1) SELECT * FROM a', true],
+    ['WITH a AS (SELECT 1) INSERT INTO blob SELECT * FROM a', false],
+    ["UPDATE tag SET name = 'x' RETURNING id", false],
+    ['DELETE FROM tag', false],
+    ['PRAGMA optimize', false],
+  ] as const)('%s: %s', ([sql, isReading], { expect }) => {
+    expect(isRead(statement(sql))).toBe(isReading);
   });
 });

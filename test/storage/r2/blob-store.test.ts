@@ -2,6 +2,7 @@ import { env } from 'cloudflare:workers';
 import { describe, it } from 'vitest';
 
 import { computeDigest } from '../../../src/model/digest.ts';
+import { StoreUnavailable } from '../../../src/model/errors.ts';
 import { Meter } from '../../../src/storage/meter.ts';
 import {
   ChecksumMismatch,
@@ -12,6 +13,17 @@ import { streamOf, uniqueBytes } from '../../support/content.ts';
 
 const store = openBlobStore(env.BUCKET, new Meter());
 const BYTES = uniqueBytes(1000);
+
+/** A store over a bucket whose every call fails so. */
+function failing(message: string) {
+  let calls = 0;
+  const away = () => {
+    calls += 1;
+    return Promise.reject(new Error(message));
+  };
+  const bucket = new Proxy(env.BUCKET, { get: () => away });
+  return { store: openBlobStore(bucket, new Meter()), calls: () => calls };
+}
 
 describe('the blob store', () => {
   it('keeps what has the digest that it came under, and nothing else', async ({ expect }) => {
@@ -82,5 +94,16 @@ describe('the blob store', () => {
     await store.uploadPart('replaced', id, { number: 1, bytes: uniqueBytes(1000) });
     await expect(store.completeMultipart('replaced', id, [recorded])).rejects.toThrow();
     expect(await store.size('replaced')).toBeNull();
+  });
+
+  it('tells what passes from what does not, and reads twice before', async ({ expect }) => {
+    const passing = failing('get: We encountered an internal error. Please try again. (10001)');
+    await expect(passing.store.read('any')).rejects.toBeInstanceOf(StoreUnavailable);
+    expect(passing.calls()).toBe(2);
+    await expect(passing.store.put('any', BYTES)).rejects.toBeInstanceOf(StoreUnavailable);
+    expect(passing.calls()).toBe(3);
+    const lasting = failing('get: The specified object name is not valid. (10020)');
+    await expect(lasting.store.read('any')).rejects.not.toBeInstanceOf(StoreUnavailable);
+    expect(lasting.calls()).toBe(1);
   });
 });
