@@ -154,20 +154,21 @@ async function unlinkOnce(
   unlink: { readonly repositoryId: number; readonly digest: string },
   { database }: RegistryDeps,
 ): Promise<{ visible: Blob | null; holder: BlobHolder | null; isTaken: boolean }> {
-  // Sent again after its answer was lost it finds nothing, which is what the caller wanted.
-  return sendAgain(async () => {
-    const [visible, holders, , , deleted] = await database.primary.batch([
+  return sendAgain(async (isAgain) => {
+    const [visible, holders, , , deleted, known = []] = await database.primary.batch([
       visibleBlobStatement(unlink),
       blobHolderStatement(unlink),
       enqueueUnlinkedBlobStatement(unlink),
       raiseContentEpochOnUnlinkStatement(unlink),
       deleteLeaseStatement(unlink),
+      ...(isAgain ? [blobByDigestStatement(unlink)] : []),
     ]);
-    const [blob] = visible;
+    // What is not visible any more was taken out by the sending whose answer was lost.
+    const blob = visible[0] ?? known[0];
     return {
       visible: blob === undefined ? null : withoutPlacements(blob),
       holder: holders[0] ?? null,
-      isTaken: deleted.length > 0,
+      isTaken: deleted.length > 0 || isAgain,
     };
   });
 }

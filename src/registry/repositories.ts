@@ -3,7 +3,7 @@ import { RegistryError } from '../model/errors.ts';
 import { REPOSITORY_DESCRIPTION_LENGTH_MAX } from '../model/limits.ts';
 import type { RepositoryName } from '../model/names.ts';
 import type { REPOSITORY_STATES, RepositoryRef, RepositoryState } from '../model/references.ts';
-import { Batch } from '../storage/d1/batch.ts';
+import { Batch, type BatchSlot } from '../storage/d1/batch.ts';
 import {
   changeRepositoryStateStatement,
   type DescribedRepository,
@@ -43,9 +43,9 @@ export function createRepositoryReads({ database }: RegistryDeps): RepositoryRea
   };
 }
 
-/** A repository, and whether it was made only now. */
+/** A repository, and whether it was made only now; null: nobody knows, for an answer was lost. */
 export interface EnsuredRepository extends RepositoryRef {
-  readonly isNew: boolean;
+  readonly isNew: boolean | null;
 }
 
 /** Makes repositories. */
@@ -78,7 +78,7 @@ export function createRepositoryProvisioning({
       requireText('description', description, { max: REPOSITORY_DESCRIPTION_LENGTH_MAX });
       const content = { ...name, visibility, description };
       const batch = new Batch();
-      let made;
+      let made: BatchSlot<unknown>;
       if (creatorId === null) {
         const { removedTagExpirationSec } = settings;
         batch.add(insertNamespaceStatement({ namespace: name.namespace, removedTagExpirationSec }));
@@ -88,9 +88,12 @@ export function createRepositoryProvisioning({
         batch.add(insertRightOfCreatorStatement({ ...name, creatorId }));
       }
       const found = batch.add(repositoryByNameStatement({ ...name }));
-      const results = await batch.run(database.primary);
-      const repository = results.firstOf(found);
-      return repository && { ...repository, isNew: results.firstOf(made) !== null };
+      return sendAgain(async (isAgain) => {
+        const results = await batch.run(database.primary);
+        const repository = results.firstOf(found);
+        const isMade = results.firstOf(made) !== null;
+        return repository && { ...repository, isNew: isMade || (isAgain ? null : false) };
+      });
     },
   };
 }

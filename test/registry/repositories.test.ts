@@ -95,6 +95,23 @@ describe('ensureRepository', () => {
   });
 });
 
+describe('ensureRepository whose answer is lost', () => {
+  it('gives the repository, and says whether it made it only if it knows', async ({ expect }) => {
+    const world = openTestRegistry();
+    for (const [fate, isNew] of [
+      ['lost before', true],
+      ['committed, then lost', null],
+    ] as const) {
+      const name = aRepositoryName();
+      const { operations } = openTestRegistry({ gate: losing([fate]).gate });
+      const { id, isNew: isKnown } = (await operations.ensureRepository(name)) ?? {};
+      expect([fate, isKnown]).toEqual([fate, isNew]);
+      const found = await world.registry.lookupRepository(name.namespace, name.repository);
+      expect(found?.id).toBe(id);
+    }
+  });
+});
+
 /** What is done, though the first answer is lost. */
 const lossy = () => openTestRegistry({ gate: losing(['committed, then lost']).gate }).operations;
 

@@ -1,6 +1,7 @@
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
 import type { Context } from 'hono';
 
+import { StoreUnavailable } from '../../model/errors.ts';
 import {
   REPOSITORIES_PER_PAGE,
   REPOSITORY_DESCRIPTION_LENGTH_MAX,
@@ -305,6 +306,9 @@ function addLists(app: OpenAPIHono<AppEnv>): void {
     const made = await c.var.scope.operations.ensureRepository(name, { ...content, creatorId });
     if (made === null) {
       throw new ManagementError('not_found', `namespace '${namespace}' not found`);
+    }
+    if (made.isNew === null) {
+      throw new StoreUnavailable('database', 'whether this made the repository is not known', null);
     }
     if (!made.isNew) {
       const message = `repository: '${formatRepositoryName(name)}' is there already`;

@@ -56,7 +56,8 @@ async function makeRepository(c: Context<AppEnv>, name: RepositoryName): Promise
   if (made === null) {
     throw nameUnknown(name);
   }
-  if (made.isNew) {
+  // There was none when it was looked for.
+  if (made.isNew !== false) {
     recordAudit(c, { kind: 'create_repo', repository: made });
   }
   return made;

@@ -103,7 +103,8 @@ export async function releaseClaim(
   claim: UploadClaim,
   { database, clock }: ClaimDeps,
 ): Promise<void> {
-  await database.primary.batch([releaseClaimStatement({ ...claim.held, nowMs: clock.nowMs() })]);
+  const release = releaseClaimStatement({ ...claim.held, nowMs: clock.nowMs() });
+  await sendAgain(() => database.primary.all(release));
 }
 
 /** Gives a failed commit's claim up. Only another commit, or a cancellation, may follow it. */
@@ -111,5 +112,6 @@ export async function lapseClaim(
   claim: UploadClaim,
   { database, clock }: ClaimDeps,
 ): Promise<void> {
-  await database.primary.batch([lapseClaimStatement({ ...claim.held, nowMs: clock.nowMs() })]);
+  const lapse = lapseClaimStatement({ ...claim.held, nowMs: clock.nowMs() });
+  await sendAgain(() => database.primary.all(lapse));
 }
