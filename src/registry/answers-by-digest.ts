@@ -88,5 +88,5 @@ function answerKey(
   kind: 'manifest' | 'blob',
   { name, digest }: { name: RepositoryName; digest: Digest },
 ): string {
-  return `v3/${kind}/${name.namespace}/${encodeURIComponent(name.repository)}/${digest}`;
+  return `v4/${kind}/${name.namespace}/${encodeURIComponent(name.repository)}/${digest}`;
 }

@@ -18,8 +18,17 @@ export interface CachedKind<Value> {
 
 type CacheDeps = Pick<RegistryDeps, 'cache' | 'clock' | 'defer'>;
 
-/** A value as it is kept. The times are the Worker's, for KV's own cannot be told to move. */
-const keptValue = z.object({ version: z.string(), validUntilMs: z.number(), value: z.unknown() });
+/**
+ * A value as it is kept. It says by which key, so that none is served that is another's. The times are
+ * the Worker's, for KV's own cannot be told to move.
+ */
+const keptValue = z.object({
+  key: z.string(),
+  version: z.string(),
+  validUntilMs: z.number(),
+  value: z.unknown(),
+});
+type KeptValue = z.infer<typeof keptValue>;
 
 /** The version of values that depend on time alone. */
 const UNVERSIONED = '';
@@ -127,7 +136,7 @@ function lifetimeEndMs({ ttlSec }: CachedKind<unknown>, nowMs: EpochMs): number 
   return nowMs + ttlSec * MS_PER_SECOND;
 }
 
-/** What the cache gave, if it is a value of this kind and version whose time is not over. */
+/** What the cache gave, if it is this value, of this version, and its time is not over. */
 function readKept<Value>(
   stored: unknown,
   {
@@ -137,7 +146,7 @@ function readKept<Value>(
   }: { readonly kind: CachedKind<Value>; readonly version: string; readonly nowMs: EpochMs },
 ): { readonly value: Value; readonly validUntilMs: number } | null {
   const kept = keptValue.safeParse(stored).data;
-  if (kept === undefined || kept.version !== version || kept.validUntilMs <= nowMs) {
+  if (kept?.key !== kind.key || kept.version !== version || kept.validUntilMs <= nowMs) {
     return null;
   }
   const { success, data } = kind.shape.safeParse(kept.value);
@@ -147,8 +156,8 @@ function readKept<Value>(
 
 function keep(
   { key, ttlSec }: CachedKind<unknown>,
-  kept: z.infer<typeof keptValue>,
+  kept: Omit<KeptValue, 'key'>,
   { cache, defer }: CacheDeps,
 ): void {
-  defer(cache.put(key, kept, { ttlSec }));
+  defer(cache.put(key, { key, ...kept } satisfies KeptValue, { ttlSec }));
 }

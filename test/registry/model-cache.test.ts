@@ -77,15 +77,19 @@ describe('retrieve', () => {
     expect(await read()).toBe('one');
   });
 
-  it('takes for a miss what is kept in no form, or in another one', async ({ expect }) => {
+  it('takes for a miss what is kept in no form, in another one, or of another key', async ({
+    expect,
+  }) => {
     const far = Number.MAX_SAFE_INTEGER;
     for (const kept of [
       7,
       [],
       { value: 'kept' },
-      { version: '', value: 'kept' },
-      { version: 'other', validUntilMs: far, value: 'kept' },
-      { version: '', validUntilMs: far, value: 7 },
+      { key: KEY, version: '', value: 'kept' },
+      { key: KEY, version: 'other', validUntilMs: far, value: 'kept' },
+      { key: KEY, version: '', validUntilMs: far, value: 7 },
+      { version: '', validUntilMs: far, value: 'kept' },
+      { key: 'v1/test/b', version: '', validUntilMs: far, value: 'kept' },
     ]) {
       await env.CACHE.put(KEY, JSON.stringify(kept));
       expect(await aReader().read()).toBe('one');
@@ -114,7 +118,10 @@ describe('retrieve', () => {
     const { read, clock } = aReader();
     const memory = new IsolateMemory<string | null>(10);
     const validUntilMs = Number.MAX_SAFE_INTEGER;
-    await env.CACHE.put(KEY, JSON.stringify({ version: '', validUntilMs, value: 'kept' }));
+    await env.CACHE.put(
+      KEY,
+      JSON.stringify({ key: KEY, version: '', validUntilMs, value: 'kept' }),
+    );
     expect(await read({ memory })).toBe('kept');
     await env.CACHE.delete(KEY);
     clock.advance(TTL_SEC * SECOND_MS);
