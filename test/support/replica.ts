@@ -2,22 +2,36 @@ import { env } from 'cloudflare:workers';
 
 import type { Bindings } from './gate.ts';
 
-/** What tags, pulls and pages are read from, each table after those that it refers to. */
+/** What pulls, pages and rights are read from, each table after those that it refers to. */
 const TABLES = [
   'namespace',
+  'account',
+  'credential',
+  'namespace_member',
   'repository',
+  'repository_right',
+  'repository_gc',
   'manifest',
   'manifest_child',
+  'gc_manifest_candidate',
   'blob',
   'manifest_blob',
   'uploaded_blob',
+  'gc_blob_candidate',
   'tag',
   'manifest_label',
 ] as const;
 
-type Copy = ReadonlyMap<string, readonly Readonly<Record<string, unknown>>[]>;
+interface Copy {
+  readonly rows: ReadonlyMap<string, readonly Readonly<Record<string, unknown>>[]>;
+  /** Where the primary stood. Of two bookmarks the later one is the greater text. */
+  readonly bookmark: string;
+}
 
-/** A replica that stands still: it answers from the copy that was made last. */
+/**
+ * A replica that stands still: it answers from the copy that was made last. Who brings a bookmark
+ * from after that has to wait until it catches up, and so gets what the primary has.
+ */
 export interface LaggingReplica {
   /** The bindings with this replica as the nearest one; the primary stays what it is. */
   readonly bindings: Bindings;
@@ -76,7 +90,8 @@ export async function openLaggingReplica(): Promise<LaggingReplica> {
       }
       return (constraint: string) => {
         const session = target.withSession(constraint);
-        return constraint === 'first-primary'
+        const isBookmark = constraint !== 'first-unconstrained';
+        return constraint === 'first-primary' || (isBookmark && constraint > old.bookmark)
           ? session
           : {
               prepare: (sql: string) => statementOf(env.DB.prepare(sql)),
@@ -98,10 +113,14 @@ export async function openLaggingReplica(): Promise<LaggingReplica> {
 }
 
 async function copyTables(): Promise<Copy> {
-  const results = await env.DB.batch<Record<string, unknown>>(
-    TABLES.map((table) => env.DB.prepare(`SELECT * FROM ${table}`)),
+  const session = env.DB.withSession('first-primary');
+  const results = await session.batch<Record<string, unknown>>(
+    TABLES.map((table) => session.prepare(`SELECT * FROM ${table}`)),
   );
-  return new Map(TABLES.map((table, at) => [table, results[at]?.results ?? []]));
+  return {
+    rows: new Map(TABLES.map((table, at) => [table, results[at]?.results ?? []])),
+    bookmark: session.getBookmark() ?? '',
+  };
 }
 
 /** The statements that make the tables what the copy has. */
@@ -109,7 +128,7 @@ function restore(copy: Copy): readonly D1PreparedStatement[] {
   return [
     ...TABLES.toReversed().map((table) => env.DB.prepare(`DELETE FROM ${table}`)),
     ...TABLES.flatMap((table) =>
-      (copy.get(table) ?? []).map((row) => {
+      (copy.rows.get(table) ?? []).map((row) => {
         const columns = Object.keys(row);
         const places = columns.map(() => '?').join(', ');
         return env.DB.prepare(
