@@ -17,6 +17,9 @@ const PRICES = /** @type {const} */ ({
 
 /** @typedef {Record<keyof typeof PRICES, number>} Usage */
 
+/** In dollars per million lines; Cloudflare's, November 2026. */
+const WORKERS_LOGS_PRICE = 0.6;
+
 /** The target: a pull costs at most so many times what a request to an empty Worker does. */
 const TARGET = 1.1;
 
@@ -100,7 +103,10 @@ export function makeBill({ countsOf, cpuOf, cpu, reports }) {
   const lines = /** @type {const} */ ([
     ['request to an empty Worker', empty],
     ['pull by tag', countedPull('pull manifest by tag', cpu.byTagOwnMs)],
-    ["the same with the local database's CPU", countedPull('pull manifest by tag', cpu.byTagMs)],
+    [
+      "the same with the local database's CPU and the log's",
+      countedPull('pull manifest by tag', cpu.byTagAllMs),
+    ],
     ['pull by digest, warm', countedPull('pull manifest by digest, warm', cpu.byDigestMs)],
     ['pull of a small blob, warm', pull('GET small blob, warm', cpu.smallBlobMs)],
     ['pull of a large blob, warm', pull('GET large blob, warm', cpu.largeBlobMs)],
@@ -155,6 +161,6 @@ export function describeBill({ empty, byTag, lines, image }) {
       .map(([what, price]) => `${what} ${price}`)
       .join(
         ', ',
-      )}. Included allowances and what is stored are not counted. CPU time is this machine's. Of pulls by digest and of blobs it includes the local cache's and bucket's, and of pushes all local stores', so these are upper bounds. Counting pulls is in the bill of manifests as of isolates that answer ${ISOLATE.pullsPerSecond} pulls a second of ${ISOLATE.images} images.`,
+      )}. Included allowances and what is stored are not counted. CPU time is this machine's. Of pulls by digest and of blobs it includes the local cache's and bucket's, and of pushes all local stores', so these are upper bounds. Workers Logs, which keep a line of each request, are billed beside this at ${WORKERS_LOGS_PRICE} a million above 20 million a month; \`head_sampling_rate\` in \`wrangler.toml\` says how many are kept. Counting pulls is in the bill of manifests as of isolates that answer ${ISOLATE.pullsPerSecond} pulls a second of ${ISOLATE.images} images.`,
   ].join('\n\n');
 }

@@ -55,7 +55,8 @@ async function runStatement(database: D1Database): Promise<unknown> {
 /**
  * Asks for the path in `X-Path` so many times as `X-Times` says, without a network between. What
  * that takes is the Worker's own CPU time and that of the local stores; without the database's, if
- * `X-Database` says that its answers are replayed.
+ * `X-Database` says that its answers are replayed, and without the development server's for what is
+ * logged, if `X-Log` says that nobody reads it.
  */
 async function repeat(
   { headers, url }: Request,
@@ -64,6 +65,7 @@ async function repeat(
   const path = headers.get('X-Path') ?? '/';
   const authorization = headers.get('Authorization') ?? '';
   replay = headers.get('X-Database') === 'replayed' ? new Map() : null;
+  const unmute = headers.get('X-Log') === 'unread' ? muteLog() : null;
   const answers = new Set<number>();
   for (let times = Number(headers.get('X-Times')); times > 0; times -= 1) {
     const request = new Request<unknown, IncomingRequestCfProperties>(new URL(path, url), {
@@ -77,7 +79,16 @@ async function repeat(
     answers.add(answer.status);
   }
   replay = null;
+  unmute?.();
   return Response.json([...answers]);
+}
+
+/** Has what is logged go nowhere until the result is called. */
+function muteLog(): () => void {
+  const { log } = console;
+  const become = (write: typeof log) => Object.assign(console, { log: write });
+  become(() => undefined);
+  return () => become(log);
 }
 
 /** The rows of each statement; all of them are one transaction. */
