@@ -6,6 +6,7 @@ import type { AppEnv } from '../scope.ts';
 import { requireNamespaceAdmin } from './access.ts';
 import { ManagementError } from './errors.ts';
 import { listOf, nextPageOf, pageQuery, toPageOptions } from './pages.ts';
+import { requireAccountName, requireKnownAccount } from './parse.ts';
 import { createManagementRouter } from './router.ts';
 import {
   ACCESS_REFUSALS,
@@ -17,8 +18,6 @@ import {
   ofOrganization,
   organizationParams,
   refusals,
-  requireAccountName,
-  requireKnown,
   takes,
 } from './schemas.ts';
 
@@ -95,7 +94,7 @@ export function memberRoutes(): OpenAPIHono<AppEnv> {
     const name = requireAccountName(account);
     const { operations } = c.var.scope;
     const change = operations.setMember(organization, name, role);
-    const { member, roleBefore } = await requireKnown(name, change);
+    const { member, roleBefore } = await requireKnownAccount(name, change);
     recordAudit(c, {
       kind: roleBefore === null ? 'org_add_member' : 'org_change_member',
       namespace: organization,

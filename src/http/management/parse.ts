@@ -1,4 +1,6 @@
+import { type AccountName, parseAccountName } from '../../model/accounts.ts';
 import { type Digest, parseDigest } from '../../model/digest.ts';
+import { isRegistryError } from '../../model/errors.ts';
 import {
   type NamespaceName,
   parseNamespaceName,
@@ -41,4 +43,30 @@ export function requireRepositoryName(text: string, field = 'repository'): Repos
     throw new ManagementError('invalid_request', `${field}: '${text}' is not <namespace>/<name>`);
   }
   return name;
+}
+
+export function requireAccountName(text: string): AccountName {
+  const name = parseAccountName(text);
+  if (name === null) {
+    throw new ManagementError('invalid_request', `account: nobody is called '${text}'`);
+  }
+  return name;
+}
+
+/**
+ * What a change came to that is about an account of the path. Whoever is sent there but does not exist
+ * is a mistake of the request's: `invalid_request`, as what else is not found is the place.
+ */
+export async function requireKnownAccount<Result>(
+  name: AccountName,
+  change: Promise<Result>,
+): Promise<Result> {
+  try {
+    return await change;
+  } catch (error) {
+    if (isRegistryError(error) && error.code === 'AccountNotFound') {
+      throw new ManagementError('invalid_request', `account: there is no account '${name}'`);
+    }
+    throw error;
+  }
 }

@@ -4,7 +4,7 @@ import type { CredentialInfo } from '../../model/accounts.ts';
 import { APP_TOKEN_EXPIRING_DAYS } from '../../model/limits.ts';
 import { formatRfc2822 } from '../../model/rfc2822.ts';
 import { parseRfc3339 } from '../../model/rfc3339.ts';
-import { type EpochMs, MS_PER_DAY } from '../../model/time.ts';
+import type { EpochMs } from '../../model/time.ts';
 import { recordAudit } from '../audit-log.ts';
 import type { AppEnv } from '../scope.ts';
 import { requireNewNamespace, requirePerson } from './access.ts';
@@ -147,10 +147,7 @@ export function peopleRoutes(): OpenAPIHono<AppEnv> {
   app.openapi(listTokens, async (c) => {
     const person = await requirePerson(c);
     const isExpiring = c.req.valid('query').expiring === 'true';
-    const endMs = Date.now() + APP_TOKEN_EXPIRING_DAYS * MS_PER_DAY;
-    const tokens = (await c.var.scope.operations.listAppTokens(person)).filter(
-      ({ expiresMs }) => !isExpiring || (expiresMs !== null && expiresMs <= endMs),
-    );
+    const tokens = await c.var.scope.operations.listAppTokens(person, { isExpiring });
     return c.json({ tokens: tokens.map(toTokenView), only_expiring: isExpiring }, 200);
   });
   app.openapi(readToken, async (c) => {

@@ -6,6 +6,7 @@ import type { AppEnv } from '../scope.ts';
 import { requireRepositoryRole } from './access.ts';
 import { ManagementError } from './errors.ts';
 import { listOf, nextPageOf, pageQuery, toPageOptions } from './pages.ts';
+import { requireAccountName, requireKnownAccount } from './parse.ts';
 import { createManagementRouter } from './router.ts';
 import {
   ACCESS_REFUSALS,
@@ -17,8 +18,6 @@ import {
   ofRepository,
   refusals,
   repositoryParams,
-  requireAccountName,
-  requireKnown,
   takes,
 } from './schemas.ts';
 
@@ -160,7 +159,10 @@ export function permissionRoutes(): OpenAPIHono<AppEnv> {
     const repository = await requireRepositoryRole(c, text, 'admin');
     const name = requireAccountName(account);
     const { operations } = c.var.scope;
-    const right = await requireKnown(name, operations.setRepositoryRight(repository, name, role));
+    const right = await requireKnownAccount(
+      name,
+      operations.setRepositoryRight(repository, name, role),
+    );
     recordAudit(c, {
       kind: 'change_repo_permission',
       repository,

@@ -1,8 +1,6 @@
 import { z } from '@hono/zod-openapi';
 
-import { type AccountName, parseAccountName } from '../../model/accounts.ts';
-import { isRegistryError } from '../../model/errors.ts';
-import { MANAGEMENT_ERRORS, ManagementError, type ManagementErrorType } from './errors.ts';
+import { MANAGEMENT_ERRORS, type ManagementErrorType } from './errors.ts';
 
 /**
  * What several endpoints take or answer. Schemas are strict: a field that an endpoint does not know
@@ -30,23 +28,8 @@ export const repositoryParams = z.object({
 
 export const ofOrganization = (suffix: string): string => `/organization/{organization}${suffix}`;
 
-/**
- * What a change came to that is about an account of the path. Whoever is sent there but does not exist
- * is a mistake of the request's: `invalid_request`, as what else is not found is the place.
- */
-export async function requireKnown<Result>(
-  name: AccountName,
-  change: Promise<Result>,
-): Promise<Result> {
-  try {
-    return await change;
-  } catch (error) {
-    if (isRegistryError(error) && error.code === 'AccountNotFound') {
-      throw new ManagementError('invalid_request', `account: there is no account '${name}'`);
-    }
-    throw error;
-  }
-}
+/** The path of an endpoint of the caller's own namespace, who is a person. */
+export const ofUser = (suffix: string): string => `/user${suffix}`;
 
 /**
  * Texts that name something, one schema a concept, so that the document shows each the same. What
@@ -75,9 +58,6 @@ export const secretText = z.string().openapi({
 /** Since when or until when, in whole seconds. */
 export const epochSec = z.int().openapi({ example: 1_795_897_411 });
 
-/** The path of an endpoint of the caller's own namespace, who is a person. */
-export const ofUser = (suffix: string): string => `/user${suffix}`;
-
 export const organizationParams = z.object({
   organization: z.string().openapi({
     param: { name: 'organization', in: 'path' },
@@ -91,15 +71,6 @@ export const accountParam = z.string().openapi({
   description: 'A person, or a robot as `<namespace>+<name>`.',
   example: 'acme+ci',
 });
-
-/** The name that such a parameter holds. */
-export function requireAccountName(text: string): AccountName {
-  const name = parseAccountName(text);
-  if (name === null) {
-    throw new ManagementError('invalid_request', `account: nobody is called '${text}'`);
-  }
-  return name;
-}
 
 export const digestParam = digestText.openapi({
   param: { name: 'digest', in: 'path' },

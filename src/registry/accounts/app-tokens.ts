@@ -1,12 +1,13 @@
 import type { Account, CredentialInfo, IssuedCredential } from '../../model/accounts.ts';
 import { RegistryError } from '../../model/errors.ts';
 import {
+  APP_TOKEN_EXPIRING_DAYS,
   APP_TOKEN_LIFETIME_MS_MAX,
   APP_TOKEN_LIFETIME_MS_MIN,
   APP_TOKEN_TITLE_LENGTH_MAX,
   APP_TOKENS_PER_USER_MAX,
 } from '../../model/limits.ts';
-import type { EpochMs } from '../../model/time.ts';
+import { type EpochMs, MS_PER_DAY } from '../../model/time.ts';
 import {
   appTokensStatement,
   appTokenStatement,
@@ -24,8 +25,14 @@ type Owner = Pick<Account, 'id'>;
 
 /** Keeps what people log in with, instead of a password. */
 export interface AppTokens {
-  /** All tokens of a person, oldest first; those that are over too, until another one is made. */
-  listAppTokens(owner: Owner): Promise<readonly CredentialInfo[]>;
+  /**
+   * All tokens of a person, oldest first; those that are over too, until another one is made. Or those
+   * alone that are to be replaced: they are over, or will be within {@link APP_TOKEN_EXPIRING_DAYS}.
+   */
+  listAppTokens(
+    owner: Owner,
+    options?: { readonly isExpiring?: boolean },
+  ): Promise<readonly CredentialInfo[]>;
   /** The token of this UUID if it is the person's, or null. */
   getAppToken(owner: Owner, uuid: string): Promise<CredentialInfo | null>;
   /**
@@ -45,7 +52,13 @@ export interface AppTokens {
 export function createAppTokens({ database, clock, ids }: RegistryDeps): AppTokens {
   const { primary } = database;
   return {
-    listAppTokens: ({ id }) => primary.all(appTokensStatement({ accountId: id })),
+    async listAppTokens({ id }, { isExpiring = false } = {}) {
+      const soonMs = clock.nowMs() + APP_TOKEN_EXPIRING_DAYS * MS_PER_DAY;
+      const tokens = await primary.all(appTokensStatement({ accountId: id }));
+      return isExpiring
+        ? tokens.filter(({ expiresMs }) => (expiresMs ?? Infinity) <= soonMs)
+        : tokens;
+    },
 
     getAppToken: ({ id }, uuid) => primary.first(appTokenStatement({ accountId: id, uuid })),
 

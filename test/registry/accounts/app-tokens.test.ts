@@ -2,11 +2,12 @@ import { describe, it } from 'vitest';
 
 import type { IssuedCredential } from '../../../src/model/accounts.ts';
 import {
+  APP_TOKEN_EXPIRING_DAYS,
   APP_TOKEN_LIFETIME_MS_MAX,
   APP_TOKEN_LIFETIME_MS_MIN,
   APP_TOKENS_PER_USER_MAX,
 } from '../../../src/model/limits.ts';
-import { epochMs } from '../../../src/model/time.ts';
+import { epochMs, MS_PER_DAY } from '../../../src/model/time.ts';
 import { logIn, namespaceOf } from '../../support/accounts.ts';
 import { allFates, endingOf, losing } from '../../support/lost-answers.ts';
 import { openTestRegistry } from '../../support/registry.ts';
@@ -53,6 +54,23 @@ describe('an app token', () => {
     expect(await operations.revokeAppToken(user, lasting.credential.uuid)).toBe(true);
     expect(await operations.revokeAppToken(user, lasting.credential.uuid)).toBe(false);
     expect(await logIn(world, lasting.secret)).toMatchObject({ name: null });
+  });
+
+  it('is listed as one to be replaced, from four weeks before its end', async ({ expect }) => {
+    const { operations, clock, user } = await aWorld();
+    const endMs = clock.nowMs() + APP_TOKEN_EXPIRING_DAYS * MS_PER_DAY;
+    for (const [title, expiresMs] of [
+      ['forever', null],
+      ['soon', epochMs(endMs)],
+      ['later', epochMs(endMs + 1)],
+    ] as const) {
+      await operations.createAppToken(user, { title, expiresMs });
+    }
+    const expiring = async () =>
+      (await operations.listAppTokens(user, { isExpiring: true })).map(({ title }) => title);
+    expect(await expiring()).toEqual(['soon']);
+    clock.advance(1);
+    expect(await expiring()).toEqual(['soon', 'later']);
   });
 
   it('is refused by what is wrong with it, or if there are too many', async ({ expect }) => {
