@@ -9,6 +9,8 @@ export interface CallErrorDetails extends RegistryErrorDetails {
   InvalidArgument: { readonly method: string; readonly reason: string };
   /** A secret or setting of the registry is missing or cannot be used. */
   NotConfigured: { readonly setting: string };
+  /** A store does not answer now: it may have been done or not, and may succeed soon. */
+  Unavailable: { readonly callId: string };
   /** Something nobody expected; the registry's log has more under `callId`. */
   Unexpected: { readonly callId: string };
 }

@@ -3,7 +3,7 @@ import type * as z from 'zod';
 
 import { ConfigurationError } from '../configuration-error.ts';
 import { describeError, log } from '../log.ts';
-import { isRegistryError } from '../model/errors.ts';
+import { isRegistryError, StoreUnavailable } from '../model/errors.ts';
 import type { Usage } from '../model/usage.ts';
 import type { RegistryDataInterface } from '../registry/interface.ts';
 import { ARGUMENTS, METHOD_NAMES } from './arguments.ts';
@@ -96,6 +96,13 @@ function presentable(error: unknown, callId: string): Error & { readonly code: s
   log('error', { event: 'error', callId, error: describeError(error) });
   if (error instanceof ConfigurationError) {
     return new CallError('NotConfigured', { setting: error.setting }, error.message);
+  }
+  if (error instanceof StoreUnavailable) {
+    return new CallError(
+      'Unavailable',
+      { callId },
+      `a store does not answer now, try again; the log has more under call ${callId}`,
+    );
   }
   return new CallError(
     'Unexpected',

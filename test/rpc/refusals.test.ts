@@ -7,6 +7,8 @@ import type { RegistryDataInterface } from '../../src/registry/interface.ts';
 import { callRefusal } from '../../src/rpc/refusals.ts';
 import type { RemoteRegistry } from '../../src/rpc/remote-registry.ts';
 import { OF_NOTHING, type Stale } from '../support/absent.ts';
+import { failing } from '../support/faults.ts';
+import { gated } from '../support/gate.ts';
 import { callAmong, caught, logged, remote } from '../support/remote.ts';
 import { codeOf, execute } from '../support/stage.ts';
 import { aFullRepository, contentOf } from './world.ts';
@@ -152,6 +154,17 @@ describe('what is refused over the binding', () => {
     const error = lines.map((line) => JSON.parse(line)).find(({ event }) => event === 'error');
     expect(error).toMatchObject({ level: 'error', callId });
     expect(JSON.stringify(error)).toContain('no such table');
+  });
+
+  it('is a store that does not answer now by its own code', async ({ expect }) => {
+    const { repository } = await aFullRepository();
+    const { gate } = failing({ store: 'd1', callNumber: 1, when: 'before', lasting: true });
+    const service = new RegistryService(createExecutionContext(), { ...env, ...gated(env, gate) });
+    const { outcome, lines } = await logged(() => service.getRepoTag(repository, 'latest'));
+    const { reason } = outcome as PromiseRejectedResult;
+    const { callId } = callAmong(lines);
+    expect(reason).toMatchObject({ code: 'Unavailable', detail: { callId } });
+    expect(JSON.stringify(lines)).toContain('the answer of the database was lost');
   });
 
   it('is every call while a setting cannot be used, by the sentence for the operator', async ({
