@@ -16,6 +16,7 @@ import { findViolations } from '../../support/invariants.ts';
 import { limitsOf } from '../../support/quota.ts';
 import { Random } from '../../support/random.ts';
 import { openTestRegistry } from '../../support/registry.ts';
+import { saveWorld } from '../../support/saved-world.ts';
 import { execute, select } from '../../support/stage.ts';
 
 type Stage = Awaited<ReturnType<typeof openImportStage>>;
@@ -32,9 +33,10 @@ async function begun(stage: Stage) {
 
 describe('an import whose run dies', () => {
   it('at any call to a store is gone on with to the same end', async ({ expect }) => {
+    const empty = await saveWorld();
     const points = await crashEverywhere(
       async () => {
-        await execute('DELETE FROM repository_import');
+        await empty.restore();
         const stage = await openImportStage();
         const { index, waiting } = await begun(stage);
         return {
